@@ -1,0 +1,43 @@
+using System;
+using System.CommandLine;
+using System.IO;
+using System.Threading;
+using System.Threading.Tasks;
+
+namespace RetrievalEngine.Cli;
+
+/// <summary>The command <c>retrieval</c>: one line a verb, and the one place where failures become exit codes.</summary>
+internal static class Program
+{
+    private static Task<int> Main(string[] args) => RunAsync(args, CancellationToken.None);
+
+    /// <summary>Runs the command line <paramref name="args"/> and returns its exit code (<see cref="ExitCodes"/>).</summary>
+    internal static async Task<int> RunAsync(string[] args, CancellationToken cancellation)
+    {
+        RootCommand root = new("Fine-tunes, encodes, indexes, searches and evaluates dense retrievers in one program.")
+        {
+        };
+
+        ParseResult parsed = root.Parse(args);
+        if (parsed.Errors.Count > 0)
+        {
+            foreach (System.CommandLine.Parsing.ParseError error in parsed.Errors) await Console.Error.WriteLineAsync(error.Message).ConfigureAwait(false);
+            await Console.Error.WriteLineAsync($"Try: retrieval {parsed.CommandResult.Command.Name} --help").ConfigureAwait(false);
+            return ExitCodes.BadInput;
+        }
+
+        try
+        {
+            return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false }, cancellation).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            return ExitCodes.Stopped;
+        }
+        catch (Exception e) when (e is InputException or IOException or UnauthorizedAccessException)
+        {
+            await Console.Error.WriteLineAsync($"retrieval: {e.Message}").ConfigureAwait(false);
+            return ExitCodes.BadInput;
+        }
+    }
+}
