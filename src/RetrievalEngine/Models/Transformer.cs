@@ -1,0 +1,142 @@
+using System;
+using System.Collections.Generic;
+using RetrievalEngine.Compute;
+using RetrievalEngine.Text;
+
+namespace RetrievalEngine.Models;
+
+/// <summary>The backbone of every family: input embedding, layers, final norm. Holds weights, never activations, so that it may serve several threads at once.</summary>
+public sealed class Transformer : IDisposable
+{
+    private readonly IBackend _backend;
+    private readonly InputEmbedding _embedding;
+    private readonly TransformerLayer[] _layers;
+    private readonly Norm? _finalNorm;
+    private readonly IReadOnlyList<IDisposable> _owned;
+
+    internal Transformer(IBackend backend, int hiddenSize, int maxPositions, InputEmbedding embedding, TransformerLayer[] layers, Norm? finalNorm,
+        IReadOnlyList<Parameter> parameters, IReadOnlyList<Linear> linears, IReadOnlyList<IDisposable> owned)
+    {
+        _backend = backend;
+        _embedding = embedding;
+        _layers = layers;
+        _finalNorm = finalNorm;
+        _owned = owned;
+        HiddenSize = hiddenSize;
+        MaxPositions = maxPositions;
+        Parameters = parameters;
+        Linears = linears;
+    }
+
+    /// <summary>Width H of the hidden states.</summary>
+    public int HiddenSize { get; }
+
+    /// <summary>Longest sequence that the model can take.</summary>
+    public int MaxPositions { get; }
+
+    /// <summary>Rows of the word table: ids from 0 to this - 1 can be given.</summary>
+    public int VocabSize => checked((int)_embedding.VocabSize);
+
+    /// <summary>Number of layers.</summary>
+    public int Depth => _layers.Length;
+
+    /// <summary>All weights of the backbone, adapters apart, in the order of the network.</summary>
+    public IReadOnlyList<Parameter> Parameters { get; }
+
+    /// <summary>All linear maps, in the order of the network: what LoRA can adapt.</summary>
+    public IReadOnlyList<Linear> Linears { get; }
+
+    /// <summary>Hidden states [T, H] after the final norm, for inference: nothing is kept. They lie in <paramref name="arena"/>.</summary>
+    /// <exception cref="InputException">A token id beyond the word table, or a sequence longer than <see cref="MaxPositions"/>.</exception>
+    public Tensor Forward(PackedBatch batch, Arena arena)
+    {
+        ArgumentNullException.ThrowIfNull(arena);
+        Check(batch);
+        BatchTensors tensors = BatchTensors.Upload(_backend, batch, arena);
+        Tensor x = Hidden(tensors, arena), y = Hidden(tensors, arena);
+        ArenaMark mark = arena.Mark();
+        _embedding.Forward(tensors, x, arena);
+        foreach (TransformerLayer layer in _layers)
+        {
+            arena.Release(mark);
+            layer.Forward(x, y, tensors, seed: 0, arena);
+            (x, y) = (y, x);
+        }
+
+        if (_finalNorm is null) return x;
+        _finalNorm.Forward(x, residual: default, sum: default, y, arena);
+        return y;
+    }
+
+    /// <summary>
+    /// The forward pass of training. <paramref name="seed"/> picks the dropout masks (0: no dropout). With <paramref name="checkpoint"/> only each layer's input is kept and the
+    /// layer is computed again in <see cref="Backward"/> (Chen et al. 2016).
+    /// </summary>
+    public TransformerActivations ForwardTraining(PackedBatch batch, ulong seed, bool checkpoint, Arena arena)
+    {
+        ArgumentNullException.ThrowIfNull(arena);
+        Check(batch);
+        BatchTensors tensors = BatchTensors.Upload(_backend, batch, arena);
+        TransformerActivations kept = new(tensors, seed, _layers.Length) { IsCheckpointed = checkpoint };
+        Tensor x = Hidden(tensors, arena);
+        kept.Embedding = _embedding.Forward(tensors, x, arena);
+        for (int i = 0; i < _layers.Length; i++)
+        {
+            Tensor y = Hidden(tensors, arena);
+            ArenaMark mark = arena.Mark();
+            kept.Inputs[i] = x;
+            kept.Layers[i] = _layers[i].Forward(x, y, tensors, Seeds.Derive(seed, i), arena);
+            if (checkpoint) arena.Release(mark);
+            x = y;
+        }
+
+        kept.Hidden = x;
+        if (_finalNorm is null) return kept;
+        kept.Hidden = Hidden(tensors, arena);
+        kept.FinalNorm = _finalNorm.Forward(x, residual: default, sum: default, kept.Hidden, arena);
+        return kept;
+    }
+
+    /// <summary>Adds the gradients of all trained parameters. <paramref name="d"/> [T, H], the gradient of the hidden states, is overwritten.</summary>
+    public void Backward(Tensor d, TransformerActivations kept, Arena scratch)
+    {
+        ArgumentNullException.ThrowIfNull(kept);
+        ArgumentNullException.ThrowIfNull(scratch);
+        _finalNorm?.Backward(d, kept.FinalNorm, d, accumulate: false);
+        for (int i = _layers.Length - 1; i >= 0; i--)
+        {
+            ArenaMark mark = scratch.Mark();
+            TransformerLayer.Saved saved = kept.Layers[i];
+            if (kept.IsCheckpointed)
+            {
+                Tensor y = Hidden(kept.Batch, scratch);
+                saved = _layers[i].Forward(kept.Inputs[i], y, kept.Batch, Seeds.Derive(kept.Seed, i), scratch);
+            }
+
+            _layers[i].Backward(d, kept.Batch, saved, needsInput: i > 0 || _embedding.IsTrained, scratch);
+            scratch.Release(mark);
+        }
+
+        _embedding.Backward(d, kept.Batch, kept.Embedding);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (IDisposable owned in _owned) owned.Dispose();
+    }
+
+    private Tensor Hidden(BatchTensors batch, Arena arena) => arena.Allocate(new Shape(batch.Tokens, HiddenSize), _backend.ActivationDType);
+
+    private void Check(PackedBatch batch)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        if (batch.MaxSeqLen > MaxPositions)
+            throw new InputException($"a sequence of {batch.MaxSeqLen} tokens is longer than the {MaxPositions} positions of the model; truncate it");
+        foreach (int id in batch.TokenIds)
+        {
+            if ((uint)id >= (uint)VocabSize)
+                throw new InputException($"token id {id} is beyond the {VocabSize} rows of the model's embedding table; the tokenizer does not belong to the model");
+        }
+    }
+}
