@@ -7,9 +7,10 @@ namespace RetrievalEngine.Compute.Cpu;
 /// The reference and the fallback: float32 arithmetic in AVX-512, AVX2 or scalar code, whichever the machine has, on a fixed set of threads. Activations are F32;
 /// matrices on the right of a product and embedding tables may be F16 or BF16 and are widened on the way. One op, one file.
 /// </summary>
-public sealed unsafe partial class CpuBackend : IDisposable
+public sealed unsafe partial class CpuBackend : IBackend
 {
     private readonly Workers _workers;
+    private readonly Scratch _scratch = new();
 
     /// <summary>A backend on <paramref name="threads"/> threads; 0 for one a core.</summary>
     public CpuBackend(int threads = 0)
@@ -64,7 +65,11 @@ public sealed unsafe partial class CpuBackend : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _workers.Dispose();
+    public void Dispose()
+    {
+        _workers.Dispose();
+        _scratch.Dispose();
+    }
 
     /// <summary>The first element of <paramref name="tensor"/>; null for none.</summary>
     private static T* Pointer<T>(Tensor tensor)

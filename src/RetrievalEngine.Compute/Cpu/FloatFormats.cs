@@ -1,0 +1,53 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace RetrievalEngine.Compute.Cpu;
+
+/// <summary>bfloat16 and binary16 to and from binary32, 16 at a time, in integer arithmetic that every machine has.</summary>
+internal static unsafe class FloatFormats
+{
+    /// <summary>16 bfloat16 as floats, exact.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> WidenBF16(Vector256<ushort> x) => (Wide(x) << 16).AsSingle();
+
+    /// <summary>16 binary16 as floats, exact; subnormals, infinities and NaN too.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> WidenF16(Vector256<ushort> x)
+    {
+        Vector512<uint> bits = Wide(x), magnitude = (bits & Vector512.Create(0x7FFFu)) << 13;
+        // The exponent is 112 too small: multiplied in, so that subnormals become normal; infinities and NaN get theirs outright.
+        Vector512<uint> scaled = (magnitude.AsSingle() * Vector512.Create(5.192296858534828e33f)).AsUInt32();
+        Vector512<uint> special = Vector512.GreaterThanOrEqual(magnitude, Vector512.Create(0x7C00u << 13)) & Vector512.Create(0x7F800000u);
+        return (scaled | special | ((bits & Vector512.Create(0x8000u)) << 16)).AsSingle();
+    }
+
+    /// <summary>Rounds to bfloat16, nearest even; NaN stays NaN.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<ushort> NarrowBF16(Vector512<float> x)
+    {
+        Vector512<uint> bits = x.AsUInt32();
+        Vector512<uint> rounded = (bits + Vector512.Create(0x7FFFu) + ((bits >> 16) & Vector512<uint>.One)) >> 16;
+        return Narrow(Vector512.ConditionalSelect(Vector512.Equals(x, x).AsUInt32(), rounded, (bits >> 16) | Vector512.Create(0x40u)));
+    }
+
+    /// <summary>Rounds to binary16, nearest even; too large becomes infinite, NaN stays NaN.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<ushort> NarrowF16(Vector512<float> x)
+    {
+        Vector512<uint> bits = x.AsUInt32(), magnitude = bits & Vector512.Create(0x7FFFFFFFu), infinite = Vector512.Create(0x7C00u);
+        Vector512<uint> normal = (magnitude - Vector512.Create(0x37FFF001u) + ((magnitude >> 13) & Vector512<uint>.One)) >> 13;
+        // Below 2⁻¹⁴: adding 1/2 makes the adder round to multiples of 2⁻²⁴.
+        Vector512<uint> subnormal = (magnitude.AsSingle() + Vector512.Create(0.5f)).AsUInt32() - Vector512.Create(0x3F000000u);
+        Vector512<uint> result = Vector512.ConditionalSelect(Vector512.LessThan(magnitude, Vector512.Create(0x38800000u)), subnormal, normal);
+        result = Vector512.ConditionalSelect(Vector512.GreaterThanOrEqual(magnitude, Vector512.Create(0x47800000u)), infinite, result);
+        Vector512<uint> nan = infinite | Vector512.Create(0x200u) | ((magnitude >> 13) & Vector512.Create(0x3FFu));
+        result = Vector512.ConditionalSelect(Vector512.Equals(x, x).AsUInt32(), result, nan);
+        return Narrow(result | ((bits >> 16) & Vector512.Create(0x8000u)));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<uint> Wide(Vector256<ushort> x) => Vector512.Create(Vector256.WidenLower(x), Vector256.WidenUpper(x));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<ushort> Narrow(Vector512<uint> x) => Vector256.Narrow(x.GetLower(), x.GetUpper());
+}

@@ -1,0 +1,53 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace RetrievalEngine.Compute.Cpu;
+
+/// <summary>How floats lie in memory, for code that is compiled once for each storage type.</summary>
+internal unsafe interface IFloatFormat
+{
+    /// <summary>Bytes of one element.</summary>
+    static abstract int Size { get; }
+
+    /// <summary>16 elements as floats.</summary>
+    static abstract Vector512<float> Load(byte* source);
+
+    /// <summary>16 floats, rounded to nearest even.</summary>
+    static abstract void Store(Vector512<float> x, byte* destination);
+}
+
+/// <summary>IEEE binary32.</summary>
+internal readonly unsafe struct FloatF32 : IFloatFormat
+{
+    public static int Size => 4;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Load(byte* source) => Vector512.Load((float*)source);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store(Vector512<float> x, byte* destination) => x.Store((float*)destination);
+}
+
+/// <summary>IEEE binary16.</summary>
+internal readonly unsafe struct FloatF16 : IFloatFormat
+{
+    public static int Size => 2;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Load(byte* source) => FloatFormats.WidenF16(Vector256.Load((ushort*)source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store(Vector512<float> x, byte* destination) => FloatFormats.NarrowF16(x).Store((ushort*)destination);
+}
+
+/// <summary>bfloat16.</summary>
+internal readonly unsafe struct FloatBF16 : IFloatFormat
+{
+    public static int Size => 2;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Load(byte* source) => FloatFormats.WidenBF16(Vector256.Load((ushort*)source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store(Vector512<float> x, byte* destination) => FloatFormats.NarrowBF16(x).Store((ushort*)destination);
+}
