@@ -1,0 +1,58 @@
+using System;
+using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
+using RetrievalEngine.Compute;
+
+namespace RetrievalEngine.Checkpoints;
+
+/// <summary>Float32 to and from the bytes of the float types that files hold. Little endian, as every machine this runs on.</summary>
+internal static class FloatBytes
+{
+    /// <summary>Widens; exact.</summary>
+    public static void Widen(ReadOnlySpan<byte> source, DType dtype, Span<float> destination)
+    {
+        switch (dtype)
+        {
+            case DType.F32:
+                source.CopyTo(MemoryMarshal.AsBytes(destination));
+                break;
+            case DType.F16:
+                TensorPrimitives.ConvertToSingle(MemoryMarshal.Cast<byte, Half>(source), destination);
+                break;
+            case DType.BF16:
+                ReadOnlySpan<ushort> upper = MemoryMarshal.Cast<byte, ushort>(source);
+                for (int i = 0; i < destination.Length; i++) destination[i] = BitConverter.UInt32BitsToSingle((uint)upper[i] << 16);
+                break;
+            default:
+                throw new ArgumentOutOfRangeException(nameof(dtype));
+        }
+    }
+
+    /// <summary>Narrows, round to nearest even; NaN stays NaN, what is too large becomes infinite.</summary>
+    public static void Narrow(ReadOnlySpan<float> source, DType dtype, Span<byte> destination)
+    {
+        switch (dtype)
+        {
+            case DType.F32:
+                MemoryMarshal.AsBytes(source).CopyTo(destination);
+                break;
+            case DType.F16:
+                TensorPrimitives.ConvertToHalf(source, MemoryMarshal.Cast<byte, Half>(destination));
+                break;
+            case DType.BF16:
+                Span<ushort> upper = MemoryMarshal.Cast<byte, ushort>(destination);
+                for (int i = 0; i < source.Length; i++) upper[i] = ToBFloat16(source[i]);
+                break;
+            default:
+                throw new ArgumentOutOfRangeException(nameof(dtype));
+        }
+    }
+
+    private static ushort ToBFloat16(float value)
+    {
+        uint bits = BitConverter.SingleToUInt32Bits(value);
+        // A NaN whose payload lies in the lower half would round to infinity.
+        if (float.IsNaN(value)) return (ushort)((bits >> 16) | 0x40);
+        return (ushort)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+    }
+}
