@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.IO;
 using System.Text.Json;
+using System.Text.Unicode;
 
 namespace RetrievalEngine;
 
@@ -33,7 +34,7 @@ internal readonly struct JsonFields
     {
         get
         {
-            foreach (JsonProperty property in Element.EnumerateObject()) yield return property.Name;
+            foreach (JsonProperty property in Element.EnumerateObject()) yield return NameOf(property);
         }
     }
 
@@ -44,6 +45,7 @@ internal readonly struct JsonFields
     public static JsonElement ParseElement(ReadOnlySpan<byte> json, string where)
     {
         if (json.StartsWith("\uFEFF"u8)) json = json[3..];
+        if (!Utf8.IsValid(json)) throw new InputException($"{where}: not valid UTF-8; convert the file to UTF-8");
         try
         {
             return JsonElement.Parse(json, s_options);
@@ -190,6 +192,18 @@ internal readonly struct JsonFields
     {
         string text = value.GetRawText();
         return text.Length <= 60 ? text : string.Concat(text.AsSpan(0, 60), "…");
+    }
+
+    private string NameOf(JsonProperty property)
+    {
+        try
+        {
+            return property.Name;
+        }
+        catch (InvalidOperationException e)
+        {
+            throw new InputException($"{Where}: a field name is not valid Unicode", e);
+        }
     }
 
     private string[]? ArrayOrNull(string name, bool identifiers)
