@@ -16,9 +16,11 @@ internal static class Program
     {
         RootCommand root = new("Fine-tunes, encodes, indexes, searches and evaluates dense retrievers in one program.")
         {
+            EvaluateCommand.Create(),
+            CompareCommand.Create(),
         };
 
-        ParseResult parsed = root.Parse(args);
+        ParseResult parsed = root.Parse(EvaluateCommand.SplitAttached(args));
         if (parsed.Errors.Count > 0)
         {
             foreach (System.CommandLine.Parsing.ParseError error in parsed.Errors) await Console.Error.WriteLineAsync(error.Message).ConfigureAwait(false);
