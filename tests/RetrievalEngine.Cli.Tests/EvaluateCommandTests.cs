@@ -34,12 +34,24 @@ internal sealed class EvaluateCommandTests
         Assert.That(run.Output, Is.EqualTo(await File.ReadAllTextAsync(Path.Combine(folder, expected))));
     }
 
-    [Test]
-    public async Task RealRuns_SameBytesAsTrecEval([Values("cranfield", "edge", "nfcorpus", "scifact")] string name, [Values("q", "qc", "qcM10", "qcl2")] string variant)
+    [TestCase("cranfield", "q")]
+    [TestCase("cranfield", "qc")]
+    [TestCase("cranfield", "qcM10")]
+    [TestCase("cranfield", "qcl2")]
+    [TestCase("edge", "q")]
+    [TestCase("edge", "qc")]
+    [TestCase("edge", "qcl2")]
+    [TestCase("nfcorpus", "q")]
+    [TestCase("nfcorpus", "qc")]
+    [TestCase("nfcorpus", "qcM10")]
+    [TestCase("nfcorpus", "qcl2")]
+    [TestCase("scifact", "q")]
+    [TestCase("scifact", "qc")]
+    [TestCase("scifact", "qcM10")]
+    public async Task RealRuns_SameBytesAsTrecEval(string name, string variant)
     {
         string folder = SharedFolder.Require("data/eval/golden-from-trec_eval");
         string expected = Path.Combine(folder, $"{name}.{variant}.out");
-        if (!File.Exists(expected)) Assert.Ignore($"there is no {expected}");
         string qrels = name switch
         {
             "edge" => Path.Combine(folder, "edge.qrels"),

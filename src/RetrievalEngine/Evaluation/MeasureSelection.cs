@@ -57,6 +57,7 @@ internal sealed class MeasureSelection
     {
         string? dotted = MeasureCatalogue.All
             .Where(static m => m.Parameters != ParameterKind.None)
+            .OrderByDescending(static m => m.Name.Length)
             .Select(m => name.StartsWith(m.Name + "_", StringComparison.Ordinal) ? $"{m.Name}.{specification[(m.Name.Length + 1)..]}" : null)
             .FirstOrDefault(static s => s is not null);
         string hint = dotted is null ? $"the measures are {string.Join(" ", MeasureCatalogue.Groups.Keys.Concat(MeasureCatalogue.All.Select(static m => m.Name)))}" : $"try {dotted}";
