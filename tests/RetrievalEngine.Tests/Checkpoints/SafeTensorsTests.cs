@@ -55,7 +55,7 @@ internal sealed class SafeTensorsTests
         byte[] first = File.ReadAllBytes(path);
         SafeTensorsWriter.Write(path, tensors.Reverse().ToArray(), new Dictionary<string, string> { ["format"] = "pt" });
         using SafeTensorsFile file = SafeTensorsFile.Open(path);
-        using IBackend backend = new CpuBackend(1);
+        using CpuBackend backend = new(1);
         Tensor loaded = file.Load(backend, "b.weight");
         Assert.Multiple(() =>
         {
@@ -87,7 +87,7 @@ internal sealed class SafeTensorsTests
     [Test]
     public void Write_FromTensorAndFile_CopiesManyChunks()
     {
-        using IBackend backend = new CpuBackend(1);
+        using CpuBackend backend = new(1);
         using DeviceMemory memory = backend.Allocate(700_001 * 4);
         Tensor tensor = new(memory, 0, new Shape(700_001), DType.F32);
         Span<float> values = tensor.AsSpan<float>();
