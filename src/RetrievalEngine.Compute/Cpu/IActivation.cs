@@ -32,8 +32,8 @@ internal readonly struct Silu : IActivation
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static (Vector512<float> Value, Vector512<float> Slope) ValueAndSlope(Vector512<float> x)
     {
-        Vector512<float> sigmoid = VectorMath.Sigmoid(x), value = x * sigmoid;
-        return (value, sigmoid + value * (Vector512<float>.One - sigmoid));
+        Vector512<float> sigmoid = VectorMath.Sigmoid(x, out Vector512<float> complement), value = x * sigmoid;
+        return (value, Vector512.MultiplyAddEstimate(value, complement, sigmoid));
     }
 }
 
@@ -57,16 +57,19 @@ internal readonly struct GeluTanh : IActivation
     private const float Linear = 1.5957691216f, Cubic = 0.0713548162726f;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Value(Vector512<float> x) => x * VectorMath.Sigmoid(x * Vector512.MultiplyAddEstimate(x * x, Vector512.Create(Cubic), Vector512.Create(Linear)));
+    public static Vector512<float> Value(Vector512<float> x) => x / (Vector512<float>.One + VectorMath.Exp(-Twice(x, x * x)));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static (Vector512<float> Value, Vector512<float> Slope) ValueAndSlope(Vector512<float> x)
     {
-        Vector512<float> square = x * x;
-        Vector512<float> sigmoid = VectorMath.Sigmoid(x * Vector512.MultiplyAddEstimate(square, Vector512.Create(Cubic), Vector512.Create(Linear)));
-        Vector512<float> value = x * sigmoid, inner = Vector512.MultiplyAddEstimate(square, Vector512.Create(3 * Cubic), Vector512.Create(Linear));
-        return (value, sigmoid + value * (Vector512<float>.One - sigmoid) * inner);
+        Vector512<float> square = x * x, sigmoid = VectorMath.Sigmoid(Twice(x, square), out Vector512<float> complement), value = x * sigmoid;
+        Vector512<float> slope = Vector512.MultiplyAddEstimate(square, Vector512.Create(3 * Cubic), Vector512.Create(Linear));
+        return (value, Vector512.MultiplyAddEstimate(value * complement, slope, sigmoid));
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Twice(Vector512<float> x, Vector512<float> square) =>
+        x * Vector512.MultiplyAddEstimate(square, Vector512.Create(Cubic), Vector512.Create(Linear));
 }
 
 /// <summary><see cref="Activation.Relu"/>; the slope at 0 is 0.</summary>
