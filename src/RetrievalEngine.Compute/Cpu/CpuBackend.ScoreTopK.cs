@@ -25,7 +25,7 @@ public sealed unsafe partial class CpuBackend
             for (long i = 0; i < n; i++)
             {
                 float score = 0;
-                for (long j = 0; j < d; j++) score += query[j] * (rows.DType == DType.I8 ? Pointer<sbyte>(rows)[i * d + j] : Widen(rows, i * d + j));
+                for (long j = 0; j < d; j++) score += query[j] * (rows.DType == DType.I8 ? Pointer<sbyte>(rows)[i * d + j] : rows.DType == DType.F32 ? Pointer<float>(rows)[i * d + j] : rows.DType == DType.F16 ? (float)Pointer<System.Half>(rows)[i * d + j] : System.BitConverter.UInt32BitsToSingle((uint)Pointer<ushort>(rows)[i * d + j] << 16));
                 if (rowScales != null) score *= rowScales[i];
                 if (Before(score, firstRow + i, list[k - 1], ids[k - 1])) Insert(list, ids, score, firstRow + i);
             }

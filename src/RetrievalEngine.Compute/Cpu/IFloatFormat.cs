@@ -4,14 +4,8 @@ using System.Runtime.Intrinsics;
 namespace RetrievalEngine.Compute.Cpu;
 
 /// <summary>How floats lie in memory, for code that is compiled once for each storage type.</summary>
-internal unsafe interface IFloatFormat
+internal unsafe interface IFloatFormat : IElementFormat
 {
-    /// <summary>Bytes of one element.</summary>
-    static abstract int Size { get; }
-
-    /// <summary>16 elements as floats.</summary>
-    static abstract Vector512<float> Load(byte* source);
-
     /// <summary>16 floats, rounded to nearest even.</summary>
     static abstract void Store(Vector512<float> x, byte* destination);
 }

@@ -1,0 +1,88 @@
+using System;
+
+namespace RetrievalEngine.Compute.Cpu.Gemm;
+
+/// <summary>
+/// Matrix products over the same M rows, run together so that a left operand is packed once for all that use it and a result is written once, however many segments its
+/// k has (W beside a LoRA adapter's B). Products of a later stage may take results of an earlier one as sources: only a block of rows at a time is in flight.
+/// Many rows: the right sides are packed first, then each thread takes blocks of rows, packs its left sides (they stay in its level 2 cache) and multiplies.
+/// Few rows: the left sides are packed first, then each thread takes panels of columns, so that every right side is read once and by one thread.
+/// Each sum runs over k in the same order whatever the shape of the rest, the way of the two, and the number of threads: (GotoBLAS, Goto and van de Geijn 2008; BLIS, Van Zee 2015).
+/// </summary>
+internal unsafe ref struct GemmPlan
+{
+    private const long FewRows = 128;
+    private readonly Span<GemmSource> _sources;
+    private readonly Span<GemmSegment> _segments;
+    private readonly Span<GemmProduct> _products;
+    private readonly long _m;
+    private int _sourceCount, _segmentCount, _productCount, _stage;
+
+    /// <summary>An empty plan over <paramref name="m"/> rows, with room for what is to come.</summary>
+    public GemmPlan(long m, Span<GemmSource> sources, Span<GemmSegment> segments, Span<GemmProduct> products)
+    {
+        _m = m;
+        _sources = sources;
+        _segments = segments;
+        _products = products;
+    }
+
+    /// <summary>Adds a left operand and gives its number.</summary>
+    public int Source(Operand operand, long k)
+    {
+        // A single row lies as it would when packed.
+        if (_m == 1 && !operand.KMajor) operand = new Operand(operand.Data, operand.DType, 1, kMajor: true);
+        _sources[_sourceCount] = new GemmSource { Operand = operand, K = k, Stage = _stage };
+        return _sourceCount++;
+    }
+
+    /// <summary>Adds a product; its segments follow.</summary>
+    public void Product(float* c, long strideC, long n, float alpha = 1, bool accumulate = false, float* bias = null, Activation activation = Activation.None)
+    {
+        int columns = Microkernel.Best.Columns;
+        bool narrow = n <= columns / 2;
+        _products[_productCount++] = new GemmProduct
+        {
+            C = c,
+            StrideC = strideC,
+            N = n,
+            Alpha = alpha,
+            Accumulate = accumulate,
+            Bias = bias,
+            Activation = activation,
+            Stage = _stage,
+            FirstSegment = _segmentCount,
+            Narrow = narrow,
+            Width = narrow ? columns / 2 : columns,
+        };
+    }
+
+    /// <summary>Adds a segment to the latest product.</summary>
+    public void Segment(int source, Operand right)
+    {
+        _segments[_segmentCount++] = new GemmSegment { Source = source, Right = right };
+        _products[_productCount - 1].Segments++;
+        _products[_productCount - 1].K += _sources[source].K;
+    }
+
+    /// <summary>What is added from now on may build on the products so far.</summary>
+    public void NextStage() => _stage++;
+
+    /// <summary>Computes.</summary>
+    public readonly void Run(Workers workers, Scratch scratch)
+    {
+        if (_m == 0) return;
+        fixed (GemmSource* sources = _sources)
+        {
+            fixed (GemmSegment* segments = _segments)
+            {
+                fixed (GemmProduct* products = _products)
+                {
+                    GemmBlocks blocks = new(sources, _sourceCount, segments, products, _productCount, _stage + 1, _m);
+                    if (_m <= FewRows) blocks.RunColumns(workers, scratch);
+                    else blocks.RunRows(workers, scratch);
+                }
+            }
+        }
+    }
+}

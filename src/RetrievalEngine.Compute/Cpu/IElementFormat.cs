@@ -1,0 +1,25 @@
+using System.Runtime.Intrinsics;
+
+namespace RetrievalEngine.Compute.Cpu;
+
+/// <summary>How numbers lie in memory, for code that is compiled once for each storage type.</summary>
+internal unsafe interface IElementFormat
+{
+    /// <summary>Bytes of one element.</summary>
+    static abstract int Size { get; }
+
+    /// <summary>16 elements as floats.</summary>
+    static abstract Vector512<float> Load(byte* source);
+}
+
+/// <summary>Signed bytes.</summary>
+internal readonly unsafe struct FormatI8 : IElementFormat
+{
+    public static int Size => 1;
+
+    public static Vector512<float> Load(byte* source)
+    {
+        Vector256<short> wide = Vector256.Create(Vector128.WidenLower(Vector128.Load((sbyte*)source)), Vector128.WidenUpper(Vector128.Load((sbyte*)source)));
+        return Vector512.ConvertToSingle(Vector512.Create(Vector256.WidenLower(wide), Vector256.WidenUpper(wide)));
+    }
+}
