@@ -15,12 +15,14 @@ internal readonly struct JsonFields
     private const int MaxFileBytes = 64 << 20;
     private static readonly JsonDocumentOptions s_options = new() { MaxDepth = 64, AllowDuplicateProperties = false };
     private readonly string _prefix;
+    private readonly HashSet<string>? _asked;
 
-    private JsonFields(JsonElement element, string where, string prefix)
+    private JsonFields(JsonElement element, string where, string prefix, HashSet<string>? asked = null)
     {
         Element = element;
         Where = where;
         _prefix = prefix;
+        _asked = asked;
     }
 
     /// <summary>The object as parsed.</summary>
@@ -35,6 +37,18 @@ internal readonly struct JsonFields
         get
         {
             foreach (JsonProperty property in Element.EnumerateObject()) yield return NameOf(property);
+        }
+    }
+
+    /// <summary>The fields that are not null and that nobody asked a <see cref="Tracked"/> view for, in file order.</summary>
+    public IEnumerable<string> Unasked
+    {
+        get
+        {
+            foreach (JsonProperty property in Element.EnumerateObject())
+            {
+                if (property.Value.ValueKind != JsonValueKind.Null && _asked?.Contains(NameOf(property)) != true) yield return NameOf(property);
+            }
         }
     }
 
@@ -89,6 +103,9 @@ internal readonly struct JsonFields
         return new JsonFields(element, where, "");
     }
 
+    /// <summary>The same object, remembering which fields are asked for, so that <see cref="Unasked"/> are those that had no effect.</summary>
+    public JsonFields Tracked() => new(Element, Where, _prefix, new HashSet<string>(StringComparer.Ordinal));
+
     /// <summary>The exception that names <paramref name="field"/>: <c>WHERE: field "NAME" WHAT</c>.</summary>
     public InputException Error(string field, string what) => new($"{Where}: field \"{_prefix}{field}\" {what}");
 
@@ -96,8 +113,11 @@ internal readonly struct JsonFields
     public bool Has(string name) => TryGet(name, out _);
 
     /// <summary>The field's value, unless it is absent or null.</summary>
-    public bool TryGet(string name, out JsonElement value) =>
-        Element.TryGetProperty(name, out value) && value.ValueKind != JsonValueKind.Null;
+    public bool TryGet(string name, out JsonElement value)
+    {
+        _asked?.Add(name);
+        return Element.TryGetProperty(name, out value) && value.ValueKind != JsonValueKind.Null;
+    }
 
     /// <summary>A string.</summary>
     public string Text(string name) => TextOrNull(name) ?? throw Error(name, "is missing");

@@ -9,16 +9,14 @@ internal sealed class RopeTable : IDisposable
 {
     private readonly IBackend _backend;
     private readonly float[] _inverseFrequencies;
-    private readonly float _scale;
     private readonly List<DeviceMemory> _memory = [];
     private (Tensor Cos, Tensor Sin) _tables;
 
-    /// <summary>Angles are position · inverseFrequencies[i] in float32, as the reference computes them; cosine and sine are multiplied by <paramref name="scale"/>.</summary>
-    public RopeTable(IBackend backend, float[] inverseFrequencies, float scale)
+    /// <summary>Angles are position · inverseFrequencies[i] in float32, as the reference computes them.</summary>
+    public RopeTable(IBackend backend, float[] inverseFrequencies)
     {
         _backend = backend;
         _inverseFrequencies = inverseFrequencies;
-        _scale = scale;
     }
 
     /// <summary>Cosines and sines [P, R/2] F32 of positions 0 to at least <paramref name="positions"/> - 1. Smaller tables handed out before stay valid.</summary>
@@ -46,8 +44,8 @@ internal sealed class RopeTable : IDisposable
             for (int i = 0; i < half; i++)
             {
                 (double s, double c) = Math.SinCos(p * _inverseFrequencies[i]);
-                cos[(p * half) + i] = (float)c * _scale;
-                sin[(p * half) + i] = (float)s * _scale;
+                cos[(p * half) + i] = (float)c;
+                sin[(p * half) + i] = (float)s;
             }
         }
 

@@ -1,6 +1,10 @@
 using System;
 using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+using RetrievalEngine.Checkpoints;
 using RetrievalEngine.Compute;
+using RetrievalEngine.Models.Families;
 using RetrievalEngine.Text;
 
 namespace RetrievalEngine.Models;
@@ -12,27 +16,29 @@ public sealed class Transformer : IDisposable
     private readonly InputEmbedding _embedding;
     private readonly TransformerLayer[] _layers;
     private readonly Norm? _finalNorm;
-    private readonly IReadOnlyList<IDisposable> _owned;
+    private readonly List<IDisposable> _owned;
 
-    internal Transformer(IBackend backend, int hiddenSize, int maxPositions, InputEmbedding embedding, TransformerLayer[] layers, Norm? finalNorm,
-        IReadOnlyList<Parameter> parameters, IReadOnlyList<Linear> linears, IReadOnlyList<IDisposable> owned)
+    internal Transformer(IBackend backend, ModelConfig config, InputEmbedding embedding, TransformerLayer[] layers, Norm? finalNorm,
+        IReadOnlyList<Parameter> parameters, IReadOnlyList<Linear> linears, List<IDisposable> owned)
     {
         _backend = backend;
         _embedding = embedding;
         _layers = layers;
         _finalNorm = finalNorm;
         _owned = owned;
-        HiddenSize = hiddenSize;
-        MaxPositions = maxPositions;
+        Config = config;
         Parameters = parameters;
         Linears = linears;
     }
 
+    /// <summary>What <c>config.json</c> says.</summary>
+    public ModelConfig Config { get; }
+
     /// <summary>Width H of the hidden states.</summary>
-    public int HiddenSize { get; }
+    public int HiddenSize => Config.HiddenSize;
 
     /// <summary>Longest sequence that the model can take.</summary>
-    public int MaxPositions { get; }
+    public int MaxPositions => Config.MaxPositionEmbeddings;
 
     /// <summary>Rows of the word table: ids from 0 to this - 1 can be given.</summary>
     public int VocabSize => checked((int)_embedding.VocabSize);
@@ -45,6 +51,27 @@ public sealed class Transformer : IDisposable
 
     /// <summary>All linear maps, in the order of the network: what LoRA can adapt.</summary>
     public IReadOnlyList<Linear> Linears { get; }
+
+    /// <summary>The parameters of all attached adapters: A and B of each, in the order of the network.</summary>
+    public IReadOnlyList<Parameter> LoraParameters => [.. Linears.Where(l => l.Lora is not null).SelectMany(l => (Parameter[])[l.Lora!.A, l.Lora.B])];
+
+    /// <summary>Reads the Hugging Face folder <paramref name="folder"/>.</summary>
+    /// <exception cref="InputException">Missing, damaged, or of an unknown family.</exception>
+    public static Transformer Load(IBackend backend, string folder) => Load(backend, folder, Path.Combine(folder, ModelConfig.FileName));
+
+    /// <summary>The same with the configuration from another file.</summary>
+    internal static Transformer Load(IBackend backend, string folder, string configFile)
+    {
+        ModelConfig config = ModelConfig.Parse(JsonFields.ReadBytes(configFile), configFile);
+        return Build(backend, new CheckpointWeights(Checkpoint.Open(folder), config.ModelType), config);
+    }
+
+    /// <summary>A network of <paramref name="config"/> with fresh random weights in F32.</summary>
+    public static Transformer CreateRandom(IBackend backend, ModelConfig config, ulong seed)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        return Build(backend, new RandomWeights(config.InitializerRange, seed), config);
+    }
 
     /// <summary>Hidden states [T, H] after the final norm, for inference: nothing is kept. They lie in <paramref name="arena"/>.</summary>
     /// <exception cref="InputException">A token id beyond the word table, or a sequence longer than <see cref="MaxPositions"/>.</exception>
@@ -124,6 +151,24 @@ public sealed class Transformer : IDisposable
     public void Dispose()
     {
         foreach (IDisposable owned in _owned) owned.Dispose();
+        _owned.Clear();
+    }
+
+    /// <summary>Ties the life of <paramref name="owned"/> to the model's.</summary>
+    internal void Own(IDisposable owned) => _owned.Insert(0, owned);
+
+    private static Transformer Build(IBackend backend, IWeightSource weights, ModelConfig config)
+    {
+        ModelBuilder builder = new(backend, weights, config);
+        try
+        {
+            return ModelFamilies.Build(config.ModelType, builder);
+        }
+        catch
+        {
+            builder.Dispose();
+            throw;
+        }
     }
 
     private Tensor Hidden(BatchTensors batch, Arena arena) => arena.Allocate(new Shape(batch.Tokens, HiddenSize), _backend.ActivationDType);

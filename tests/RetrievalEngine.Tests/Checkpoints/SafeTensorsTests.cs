@@ -7,6 +7,7 @@ using System.Text;
 using NUnit.Framework;
 using RetrievalEngine.Checkpoints;
 using RetrievalEngine.Compute;
+using RetrievalEngine.Compute.Cpu;
 using RetrievalEngine.TestKit;
 
 namespace RetrievalEngine.Tests.Checkpoints;
@@ -54,6 +55,8 @@ internal sealed class SafeTensorsTests
         byte[] first = File.ReadAllBytes(path);
         SafeTensorsWriter.Write(path, tensors.Reverse().ToArray(), new Dictionary<string, string> { ["format"] = "pt" });
         using SafeTensorsFile file = SafeTensorsFile.Open(path);
+        using CpuBackend backend = new(1);
+        Tensor loaded = file.Load(backend, "b.weight");
         Assert.Multiple(() =>
         {
             Assert.That(File.ReadAllBytes(path), Is.EqualTo(first), "the order of the arguments must not matter");
@@ -63,7 +66,11 @@ internal sealed class SafeTensorsTests
             Assert.That(file.Metadata["format"], Is.EqualTo("pt"));
             Assert.That(file.ReadFloat32("b.weight"), Is.EqualTo(dtype == DType.BF16 ? [1, -2.5f, 0, 3.140625f, float.PositiveInfinity, 65536, -0f] : values));
             Assert.That(file.ReadFloat32("scalar"), Is.EqualTo(new float[] { 4 }));
+            Assert.That(loaded.Shape, Is.EqualTo(new Shape(7, 1)));
+            Assert.That(loaded.DType, Is.EqualTo(dtype));
+            Assert.That(loaded.AsSpan<byte>().ToArray(), Is.EqualTo(file.Bytes("b.weight", 0, 7 * dtype.Size()).ToArray()));
         });
+        loaded.Memory!.Dispose();
     }
 
     [Test]
@@ -75,6 +82,29 @@ internal sealed class SafeTensorsTests
         using SafeTensorsFile file = SafeTensorsFile.Open(path);
         uint[] bits = [.. file.ReadFloat32("x").Select(BitConverter.SingleToUInt32Bits)];
         Assert.That(bits, Is.EqualTo(new[] { 0x3F800000u, 0x3F820000u, 0x3F810000u, 0x3F800000u, 0x7FC00000u, 0x7F800000u }));
+    }
+
+    [Test]
+    public void Write_FromTensorAndFile_CopiesManyChunks()
+    {
+        using CpuBackend backend = new(1);
+        using DeviceMemory memory = backend.Allocate(700_001 * 4);
+        Tensor tensor = new(memory, 0, new Shape(700_001), DType.F32);
+        Span<float> values = tensor.AsSpan<float>();
+        for (int i = 0; i < values.Length; i++) values[i] = i - 300_000;
+        string f32 = _folder.File("a.safetensors"), bf16 = _folder.File("b.safetensors");
+        SafeTensorsWriter.Write(f32, [TensorSource.FromTensor("x", backend, tensor, DType.F32)]);
+        using SafeTensorsFile wide = SafeTensorsFile.Open(f32);
+        SafeTensorsWriter.Write(bf16, [TensorSource.FromFile("x", wide, "x", DType.F32), TensorSource.FromFile("y", wide, "x", DType.BF16)]);
+        using SafeTensorsFile both = SafeTensorsFile.Open(bf16);
+        float[] y = both.ReadFloat32("y");
+        Assert.Multiple(() =>
+        {
+            Assert.That(wide.ReadFloat32("x").AsSpan().SequenceEqual(tensor.AsSpan<float>()), Is.True);
+            Assert.That(both.ReadFloat32("x").AsSpan().SequenceEqual(tensor.AsSpan<float>()), Is.True);
+            Assert.That(y[^1], Is.EqualTo(400_000f).Within(1024));
+            Assert.That(y[300_001], Is.EqualTo(1f));
+        });
     }
 
     [Test]
