@@ -1,201 +1,128 @@
 using System;
-using System.Buffers;
-using System.Numerics;
 
 namespace RetrievalEngine.Compute.Cpu;
 
 public sealed unsafe partial class CpuBackend
 {
-    /// <inheritdoc cref="IBackend.AttentionForward"/>
-    public void AttentionForward(Tensor q, Tensor k, Tensor v, Tensor cuSeqLens, int maxSeqLen, AttentionOptions options, Tensor relativeBias, Tensor o, Tensor lse)
+    /// <inheritdoc/>
+    public void AttentionForward(
+        Tensor q, Tensor k, Tensor v, Tensor cuSeqLens, int maxSeqLen, AttentionOptions options, Tensor relativeBias, Tensor o, Tensor lse)
     {
-        var (tokens, heads, kvHeads, headDim, sequences, buckets) = OpChecks.AttentionForward(q, k, v, cuSeqLens, maxSeqLen, options, relativeBias, o, lse);
-        OpChecks.CuSeqLens(nameof(AttentionForward), cuSeqLens.AsSpan<int>(), tokens, maxSeqLen);
-        _workers.Run(
-            new AttentionForwardJob
-            {
-                Q = Pointer<float>(q),
-                K = Pointer<float>(k),
-                V = Pointer<float>(v),
-                O = Pointer<float>(o),
-                Lse = Pointer<float>(lse),
-                CuSeqLens = Pointer<int>(cuSeqLens),
-                Bias = Pointer<float>(relativeBias),
-                Options = options,
-                Tokens = tokens,
-                Heads = heads,
-                KvHeads = kvHeads,
-                D = headDim,
-                Buckets = buckets,
-            },
-            checked(sequences * heads));
+        var sizes = OpChecks.AttentionForward(q, k, v, cuSeqLens, maxSeqLen, options, relativeBias, o, lse);
+        ReadOnlySpan<int> cu = SequenceLengths(nameof(AttentionForward), q, cuSeqLens, maxSeqLen, out int longest);
+        using Scratch.Loan bias = _scratch.Rent(BiasBytes(sizes.Heads, longest, relativeBias));
+        AttentionProblem problem = Problem(sizes, q, k, v, o, lse, cuSeqLens, longest, options, relativeBias, (float*)bias.Pointer);
+        int capacity = AttentionPlan.MaxUnits(sizes.Sequences, sizes.Tokens);
+        using Scratch.Loan plan = _scratch.Rent((long)capacity * sizeof(AttentionUnit));
+        Span<AttentionUnit> units = new(plan.Pointer, capacity);
+        units = units[..AttentionPlan.Forward(problem, cu, _workers.Count, units)];
+        long maxKeys = 0;
+        foreach (AttentionUnit unit in units) maxKeys = Math.Max(maxKeys, unit.EndKey - unit.FirstKey);
+        long work = units.Length * (long)sizes.KvHeads;
+        int unitsPerTask = AttentionPlan.UnitsPerTask(work, _workers.Count);
+        AttentionForwardJob job = new()
+        {
+            Problem = problem,
+            Units = (AttentionUnit*)plan.Pointer,
+            UnitCount = units.Length,
+            UnitsPerTask = unitsPerTask,
+            Scratch = _scratch,
+            MaxKeys = maxKeys,
+        };
+        _workers.Run(job, (int)((work + unitsPerTask - 1) / unitsPerTask));
     }
 
-    /// <inheritdoc cref="IBackend.AttentionBackward"/>
-    public void AttentionBackward(Tensor dO, Tensor q, Tensor k, Tensor v, Tensor o, Tensor lse, Tensor cuSeqLens, int maxSeqLen, AttentionOptions options,
+    /// <inheritdoc/>
+    public void AttentionBackward(
+        Tensor dO, Tensor q, Tensor k, Tensor v, Tensor o, Tensor lse, Tensor cuSeqLens, int maxSeqLen, AttentionOptions options,
         Tensor relativeBias, Tensor dq, Tensor dk, Tensor dv, Tensor drelativeBias)
     {
-        var (tokens, heads, kvHeads, headDim, sequences, buckets) =
-            OpChecks.AttentionBackward(dO, q, k, v, o, lse, cuSeqLens, maxSeqLen, options, relativeBias, dq, dk, dv, drelativeBias);
-        OpChecks.CuSeqLens(nameof(AttentionBackward), cuSeqLens.AsSpan<int>(), tokens, maxSeqLen);
-        float[] biasParts = drelativeBias.IsEmpty ? [] : new float[(long)sequences * heads * buckets];
-        fixed (float* parts = biasParts)
+        var sizes = OpChecks.AttentionBackward(dO, q, k, v, o, lse, cuSeqLens, maxSeqLen, options, relativeBias, dq, dk, dv, drelativeBias);
+        ReadOnlySpan<int> cu = SequenceLengths(nameof(AttentionBackward), q, cuSeqLens, maxSeqLen, out int longest);
+        using Scratch.Loan bias = _scratch.Rent(BiasBytes(sizes.Heads, longest, relativeBias));
+        AttentionProblem problem = Problem(sizes, q, k, v, o, lse, cuSeqLens, longest, options, relativeBias, (float*)bias.Pointer);
+        int capacity = AttentionPlan.MaxUnits(sizes.Sequences, sizes.Tokens);
+        using Scratch.Loan plan = _scratch.Rent((long)capacity * sizeof(AttentionUnit)), firstBiasPart = _scratch.Rent(sizes.Sequences * sizeof(int));
+        Span<AttentionUnit> units = new(plan.Pointer, capacity);
+        units = units[..AttentionPlan.Backward(problem, cu, _workers.Count, units)];
+        int biasBlocks = 0;
+        for (int b = 0; b < sizes.Sequences; b++)
         {
-            _workers.Run(
-                new AttentionBackwardJob
-                {
-                    DO = Pointer<float>(dO),
-                    Q = Pointer<float>(q),
-                    K = Pointer<float>(k),
-                    V = Pointer<float>(v),
-                    O = Pointer<float>(o),
-                    Lse = Pointer<float>(lse),
-                    CuSeqLens = Pointer<int>(cuSeqLens),
-                    Bias = Pointer<float>(relativeBias),
-                    Options = options,
-                    Dq = Pointer<float>(dq),
-                    Dk = Pointer<float>(dk),
-                    Dv = Pointer<float>(dv),
-                    BiasParts = parts,
-                    Tokens = tokens,
-                    Heads = heads,
-                    KvHeads = kvHeads,
-                    D = headDim,
-                    Buckets = buckets,
-                },
-                checked(sequences * kvHeads));
+            ((int*)firstBiasPart.Pointer)[b] = biasBlocks;
+            biasBlocks += (cu[b + 1] - cu[b] + AttentionPlan.KeyBlock - 1) / AttentionPlan.KeyBlock;
         }
 
-        if (drelativeBias.IsEmpty) return;
-        float* dbias = Pointer<float>(drelativeBias);
-        for (int b = 0; b < sequences; b++)
+        long parts = drelativeBias.IsEmpty ? 0 : (long)biasBlocks * drelativeBias.Count;
+        using Scratch.Loan biasParts = _scratch.Rent(parts * sizeof(float));
+        long work = units.Length * (long)sizes.KvHeads;
+        int unitsPerTask = AttentionPlan.UnitsPerTask(work, _workers.Count);
+        AttentionBackwardJob job = new()
         {
-            for (int h = 0; h < heads; h++)
-                for (int bucket = 0; bucket < buckets; bucket++)
-                    dbias[bucket * heads + h] += biasParts[((long)b * heads + h) * buckets + bucket];
-        }
-    }
-
-    private static (int First, int End) VisibleKeys(AttentionOptions options, int i, int length) => (
-        options.WindowLeft < 0 ? 0 : Math.Max(0, i - options.WindowLeft),
-        options.WindowRight < 0 || options.WindowRight >= length - i ? length : i + options.WindowRight + 1);
-
-    private static float RowDot(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
-    {
-        Vector<float> sums = default;
-        int i = 0;
-        for (; i <= a.Length - Vector<float>.Count; i += Vector<float>.Count) sums += new Vector<float>(a[i..]) * new Vector<float>(b[i..]);
-        float sum = Vector.Sum(sums);
-        for (; i < a.Length; i++) sum += a[i] * b[i];
-        return sum;
-    }
-
-    private static void AddScaledRow(ReadOnlySpan<float> x, float factor, Span<float> sum)
-    {
-        int i = 0;
-        for (; i <= x.Length - Vector<float>.Count; i += Vector<float>.Count)
-            (new Vector<float>(sum[i..]) + factor * new Vector<float>(x[i..])).CopyTo(sum[i..]);
-        for (; i < x.Length; i++) sum[i] += factor * x[i];
-    }
-
-    private struct AttentionForwardJob : IJob
-    {
-        public float* Q, K, V, O, Lse, Bias;
-        public int* CuSeqLens;
-        public AttentionOptions Options;
-        public int Tokens, Heads, KvHeads, D, Buckets;
-
-        public readonly void Run(int task)
+            Problem = problem,
+            DO = Pointer<float>(dO),
+            Dq = Pointer<float>(dq),
+            Dk = Pointer<float>(dk),
+            Dv = Pointer<float>(dv),
+            BiasParts = drelativeBias.IsEmpty ? null : (float*)biasParts.Pointer,
+            FirstBiasPart = (int*)firstBiasPart.Pointer,
+            Buckets = sizes.Buckets,
+            Units = (AttentionUnit*)plan.Pointer,
+            UnitCount = units.Length,
+            UnitsPerTask = unitsPerTask,
+            Scratch = _scratch,
+            MaxLength = longest,
+        };
+        _workers.Run(job, (int)((work + unitsPerTask - 1) / unitsPerTask));
+        float* part = (float*)biasParts.Pointer, dbias = Pointer<float>(drelativeBias);
+        for (long block = 0; block < parts; block += drelativeBias.Count)
         {
-            int b = task / Heads, h = task % Heads, kvHead = h / (Heads / KvHeads);
-            int start = CuSeqLens[b], length = CuSeqLens[b + 1] - start;
-            float[] rented = ArrayPool<float>.Shared.Rent(Math.Max(length, 1));
-            for (int i = 0; i < length; i++)
-            {
-                var (first, end) = VisibleKeys(Options, i, length);
-                Span<float> p = rented.AsSpan(0, end - first);
-                ReadOnlySpan<float> q = new(Q + ((long)(start + i) * Heads + h) * D, D);
-                for (int j = first; j < end; j++)
-                {
-                    float logit = Options.Scale * RowDot(q, new ReadOnlySpan<float>(K + ((long)(start + j) * KvHeads + kvHead) * D, D));
-                    if (Options.SoftCap > 0) logit = Options.SoftCap * MathF.Tanh(logit / Options.SoftCap);
-                    if (Bias != null) logit += Bias[RelativeBuckets.Bucket(j - i, Buckets, Options.RelativeMaxDistance) * Heads + h];
-                    p[j - first] = logit;
-                }
-
-                Span<float> o = new(O + ((long)(start + i) * Heads + h) * D, D);
-                o.Clear();
-                float max = float.NegativeInfinity, sum = 0;
-                foreach (float logit in p) max = MathF.Max(max, logit);
-                if (float.IsNegativeInfinity(max))
-                {
-                    Lse[(long)h * Tokens + start + i] = float.NegativeInfinity;
-                    continue;
-                }
-
-                foreach (ref float logit in p) sum += logit = MathF.Exp(logit - max);
-                Lse[(long)h * Tokens + start + i] = max + MathF.Log(sum);
-                for (int j = first; j < end; j++)
-                    AddScaledRow(new ReadOnlySpan<float>(V + ((long)(start + j) * KvHeads + kvHead) * D, D), p[j - first] / sum, o);
-            }
-
-            ArrayPool<float>.Shared.Return(rented);
+            for (int h = 0; h < sizes.Heads; h++)
+                for (int bucket = 0; bucket < sizes.Buckets; bucket++, part++) dbias[(bucket * sizes.Heads) + h] += *part;
         }
     }
 
-    private struct AttentionBackwardJob : IJob
+    private static AttentionProblem Problem(
+        (int Tokens, int Heads, int KvHeads, int HeadDim, int Sequences, int Buckets) sizes, Tensor q, Tensor k, Tensor v, Tensor o, Tensor lse, Tensor cuSeqLens,
+        int longest, AttentionOptions options, Tensor relativeBias, float* biasTable)
     {
-        public float* DO, Q, K, V, O, Lse, Bias, Dq, Dk, Dv, BiasParts;
-        public int* CuSeqLens;
-        public AttentionOptions Options;
-        public int Tokens, Heads, KvHeads, D, Buckets;
-
-        public readonly void Run(int task)
+        long distances = BiasDistances(longest);
+        AttentionProblem problem = new()
         {
-            int b = task / KvHeads, kvHead = task % KvHeads, group = Heads / KvHeads;
-            int start = CuSeqLens[b], length = CuSeqLens[b + 1] - start;
-            for (int j = start; j < start + length; j++)
-            {
-                new Span<float>(Dk + ((long)j * KvHeads + kvHead) * D, D).Clear();
-                new Span<float>(Dv + ((long)j * KvHeads + kvHead) * D, D).Clear();
-            }
-
-            for (int h = kvHead * group; h < (kvHead + 1) * group; h++)
-            {
-                for (int i = 0; i < length; i++)
-                {
-                    long row = ((long)(start + i) * Heads + h) * D;
-                    ReadOnlySpan<float> q = new(Q + row, D), dO = new(DO + row, D);
-                    Span<float> dq = new(Dq + row, D);
-                    dq.Clear();
-                    float lse = Lse[(long)h * Tokens + start + i];
-                    if (float.IsNegativeInfinity(lse)) continue;
-                    float delta = RowDot(dO, new ReadOnlySpan<float>(O + row, D));
-                    var (first, end) = VisibleKeys(Options, i, length);
-                    for (int j = first; j < end; j++)
-                    {
-                        long keyRow = ((long)(start + j) * KvHeads + kvHead) * D;
-                        ReadOnlySpan<float> k = new(K + keyRow, D);
-                        Span<float> dk = new(Dk + keyRow, D), dv = new(Dv + keyRow, D);
-                        float logit = Options.Scale * RowDot(q, k), slope = Options.Scale;
-                        if (Options.SoftCap > 0)
-                        {
-                            float tanh = MathF.Tanh(logit / Options.SoftCap);
-                            logit = Options.SoftCap * tanh;
-                            slope *= 1 - tanh * tanh;
-                        }
-
-                        int bucket = Bias != null ? RelativeBuckets.Bucket(j - i, Buckets, Options.RelativeMaxDistance) : 0;
-                        if (Bias != null) logit += Bias[bucket * Heads + h];
-                        float p = MathF.Exp(logit - lse);
-                        float ds = p * (RowDot(dO, new ReadOnlySpan<float>(V + keyRow, D)) - delta);
-                        if (BiasParts != null) BiasParts[((long)b * Heads + h) * Buckets + bucket] += ds;
-                        AddScaledRow(dO, p, dv);
-                        AddScaledRow(q, ds * slope, dk);
-                        AddScaledRow(k, ds * slope, dq);
-                    }
-                }
-            }
+            Q = Pointer<float>(q),
+            K = Pointer<float>(k),
+            V = Pointer<float>(v),
+            O = Pointer<float>(o),
+            Lse = Pointer<float>(lse),
+            CuSeqLens = Pointer<int>(cuSeqLens),
+            Tokens = sizes.Tokens,
+            Heads = sizes.Heads,
+            KvHeads = sizes.KvHeads,
+            HeadDim = sizes.HeadDim,
+            Options = options,
+            Bias = relativeBias.IsEmpty ? null : biasTable + (distances / 2),
+            BiasStride = (nint)distances,
+        };
+        for (long distance = -distances / 2; !relativeBias.IsEmpty && distance < distances - (distances / 2); distance++)
+        {
+            float* row = Pointer<float>(relativeBias) + (RelativeBuckets.Bucket((int)-distance, sizes.Buckets, options.RelativeMaxDistance) * (long)sizes.Heads);
+            for (int h = 0; h < sizes.Heads; h++) problem.Bias[(h * distances) + distance] = row[h] * 1.44269504f;
         }
+
+        return problem;
+    }
+
+    /// <summary>Distances i - j in a bias table of one head: all that occur and a vector more on either side.</summary>
+    private static long BiasDistances(int longest) => 2L * (longest + AttentionTile.Columns);
+
+    private static long BiasBytes(int heads, int longest, Tensor relativeBias) => relativeBias.IsEmpty ? 0 : heads * BiasDistances(longest) * sizeof(float);
+
+    private static ReadOnlySpan<int> SequenceLengths(string op, Tensor q, Tensor cuSeqLens, int maxSeqLen, out int longest)
+    {
+        if (q.DType != DType.F32) throw new ArgumentException($"{op}: q is {q} but activations on the CPU are F32");
+        ReadOnlySpan<int> lengths = cuSeqLens.AsSpan<int>();
+        OpChecks.CuSeqLens(op, lengths, q.Shape[0], maxSeqLen);
+        longest = 0;
+        for (int b = 1; b < lengths.Length; b++) longest = Math.Max(longest, lengths[b] - lengths[b - 1]);
+        return lengths;
     }
 }

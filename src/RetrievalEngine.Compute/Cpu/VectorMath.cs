@@ -38,6 +38,23 @@ internal static unsafe class VectorMath
         return p * ((half + bias) << 23).AsSingle() * ((exponent - half + bias) << 23).AsSingle();
     }
 
+    /// <summary>2ˣ for x up to 127, relative error below 2e-7; 0 below -126.5, NaN stays NaN. Cheaper than <see cref="Exp"/> where the factor log₂ e goes into something that is scaled anyway.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Exp2(Vector512<float> x)
+    {
+        x = Vector512.MaxNative(Vector512.Create(-127f), x);
+        Vector512<float> n = Vector512.Round(x), r = x - n;
+        // Cephes, exp2f.
+        Vector512<float> p = Vector512.MultiplyAddEstimate(r, Vector512.Create(1.535336188319500e-4f), Vector512.Create(1.339887440266574e-3f));
+        p = Vector512.MultiplyAddEstimate(p, r, Vector512.Create(9.618437357674640e-3f));
+        p = Vector512.MultiplyAddEstimate(p, r, Vector512.Create(5.550332471162809e-2f));
+        p = Vector512.MultiplyAddEstimate(p, r, Vector512.Create(2.402264791363012e-1f));
+        p = Vector512.MultiplyAddEstimate(p, r, Vector512.Create(6.931472028550421e-1f));
+        p = Vector512.MultiplyAddEstimate(p, r, Vector512<float>.One);
+        // n = -127 gives the exponent bits of 0.
+        return p * ((Vector512.ConvertToInt32Native(n) + Vector512.Create(127)) << 23).AsSingle();
+    }
+
     /// <summary>tanh x, relative error below 4e-7.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Tanh(Vector512<float> x)
