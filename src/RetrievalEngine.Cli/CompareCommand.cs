@@ -4,7 +4,6 @@ using System.Collections.Generic;
 using System.CommandLine;
 using System.Globalization;
 using System.Linq;
-using System.Text;
 using System.Text.Json;
 using RetrievalEngine.Evaluation;
 using Spectre.Console;
@@ -121,7 +120,7 @@ internal static class CompareCommand
             writer.WriteEndObject();
         }
 
-        Console.Out.WriteLine(Encoding.UTF8.GetString(buffer.WrittenSpan));
+        Console.Out.WriteLine(System.Text.Encoding.UTF8.GetString(buffer.WrittenSpan));
     }
 
     private static string Count(int value) => value.ToString(CultureInfo.InvariantCulture);

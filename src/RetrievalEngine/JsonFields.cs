@@ -157,6 +157,9 @@ internal readonly struct JsonFields
     /// <summary>A finite number of a range.</summary>
     public double Number(string name, double min, double max) => Has(name) ? Number(name, 0, min, max) : throw Error(name, "is missing");
 
+    /// <summary>true or false.</summary>
+    public bool Flag(string name) => Has(name) ? Flag(name, false) : throw Error(name, "is missing");
+
     /// <summary>true or false, or <paramref name="otherwise"/> where absent.</summary>
     public bool Flag(string name, bool otherwise)
     {

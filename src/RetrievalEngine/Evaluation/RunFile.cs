@@ -129,7 +129,7 @@ public sealed class RunFile
     private static string Same(string last, ReadOnlySpan<byte> field)
     {
         Span<byte> bytes = stackalloc byte[64];
-        return Encoding.UTF8.TryGetBytes(last, bytes, out int length) && field.SequenceEqual(bytes[..length]) ? last : TrecFields.Text(field);
+        return System.Text.Encoding.UTF8.TryGetBytes(last, bytes, out int length) && field.SequenceEqual(bytes[..length]) ? last : TrecFields.Text(field);
     }
 
     private void SetTag(ReadOnlySpan<byte> field) => Tag = Same(Tag, field);

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.IO;
-using System.Text;
 
 namespace RetrievalEngine.Evaluation;
 
@@ -41,7 +40,7 @@ public static class TrecEvalFormat
     private static void WriteText(TextWriter writer, string name, string query, string value)
     {
         writer.Write(name);
-        for (int width = Encoding.UTF8.GetByteCount(name); width < 22; width++) writer.Write(' ');
+        for (int width = System.Text.Encoding.UTF8.GetByteCount(name); width < 22; width++) writer.Write(' ');
         writer.Write($"\t{query}\t{value}\n");
     }
 

@@ -27,7 +27,7 @@ internal static class TrecFields
     }
 
     /// <summary>The field as a string; the line is valid UTF-8 already.</summary>
-    public static string Text(ReadOnlySpan<byte> field) => Encoding.UTF8.GetString(field);
+    public static string Text(ReadOnlySpan<byte> field) => System.Text.Encoding.UTF8.GetString(field);
 
     /// <summary>The field as an integer, with or without a sign.</summary>
     public static bool TryInteger(ReadOnlySpan<byte> field, out int value) =>

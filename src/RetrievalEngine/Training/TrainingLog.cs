@@ -1,7 +1,6 @@
 using System;
 using System.Collections.Generic;
 using System.IO;
-using System.Text;
 using System.Text.Json;
 
 namespace RetrievalEngine.Training;
@@ -21,9 +20,9 @@ internal sealed class TrainingLog : IDisposable
     {
         FileStream stream = new(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
         long end = 0;
-        using (StreamReader reader = new(stream, Encoding.UTF8, leaveOpen: true))
+        using (StreamReader reader = new(stream, System.Text.Encoding.UTF8, leaveOpen: true))
         {
-            while (step > 0 && reader.ReadLine() is { } line && TryReadStep(line, out int at) && at <= step) end += Encoding.UTF8.GetByteCount(line) + 1;
+            while (step > 0 && reader.ReadLine() is { } line && TryReadStep(line, out int at) && at <= step) end += System.Text.Encoding.UTF8.GetByteCount(line) + 1;
         }
 
         stream.SetLength(Math.Min(end, stream.Length));

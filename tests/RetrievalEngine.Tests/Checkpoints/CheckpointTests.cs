@@ -1,7 +1,6 @@
 using System;
 using System.IO;
 using System.Linq;
-using System.Text;
 using NUnit.Framework;
 using RetrievalEngine.Checkpoints;
 using RetrievalEngine.Compute;
@@ -84,7 +83,7 @@ internal sealed class CheckpointTests
     {
         SafeTensorsWriter.Write(_folder.File("1.safetensors"), [TensorSource.FromFloat32("a", new Shape(1), new float[1]), TensorSource.FromFloat32("b", new Shape(1), new float[1])]);
         string index = _folder.File(Checkpoint.IndexFile);
-        Fuzz.Run(Encoding.UTF8.GetBytes("""{"metadata":{"total_size":8},"weight_map":{"a":"1.safetensors","b":"1.safetensors"}}"""), bytes =>
+        Fuzz.Run(System.Text.Encoding.UTF8.GetBytes("""{"metadata":{"total_size":8},"weight_map":{"a":"1.safetensors","b":"1.safetensors"}}"""), bytes =>
         {
             File.WriteAllBytes(index, bytes);
             Checkpoint.Open(_folder.Path).Dispose();

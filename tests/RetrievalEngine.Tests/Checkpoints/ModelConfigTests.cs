@@ -1,7 +1,6 @@
 using System.Collections.Generic;
 using System.IO;
 using System.Linq;
-using System.Text;
 using System.Text.Json.Nodes;
 using NUnit.Framework;
 using RetrievalEngine.Checkpoints;
@@ -168,12 +167,12 @@ internal sealed class ModelConfigTests
             string family = (string)JsonNode.Parse(text)!["model_type"]!;
             if (family is "llama" or "mistral" or "qwen2" or "bert")
             {
-                Assert.That(ModelConfig.Parse(Encoding.UTF8.GetBytes(text), path).UnknownFields, Is.Empty, path);
+                Assert.That(ModelConfig.Parse(System.Text.Encoding.UTF8.GetBytes(text), path).UnknownFields, Is.Empty, path);
                 read++;
             }
             else
             {
-                Assert.That(() => ModelConfig.Parse(Encoding.UTF8.GetBytes(text), path), Throws.TypeOf<InputException>().With.Message.Contains($"\"{family}\""));
+                Assert.That(() => ModelConfig.Parse(System.Text.Encoding.UTF8.GetBytes(text), path), Throws.TypeOf<InputException>().With.Message.Contains($"\"{family}\""));
             }
         }
 
@@ -182,11 +181,11 @@ internal sealed class ModelConfigTests
 
     [Test]
     public void Parse_Damaged_NeverThrowsAnythingElse([Values(Llama, Qwen2, Bert)] string json) =>
-        Fuzz.Run(Encoding.UTF8.GetBytes(json), bytes => ModelConfig.Parse(bytes, "config.json").ToJson(DType.F32), rounds: 1000);
+        Fuzz.Run(System.Text.Encoding.UTF8.GetBytes(json), bytes => ModelConfig.Parse(bytes, "config.json").ToJson(DType.F32), rounds: 1000);
 
     private static IEnumerable<string> GoldenFolders() => ["llama2", "llama3", "mistral", "qwen1.5", "bert"];
 
-    private static ModelConfig Parse(string json) => ModelConfig.Parse(Encoding.UTF8.GetBytes(json), "config.json");
+    private static ModelConfig Parse(string json) => ModelConfig.Parse(System.Text.Encoding.UTF8.GetBytes(json), "config.json");
 
     private static string Edit(string json, string field, string? value)
     {

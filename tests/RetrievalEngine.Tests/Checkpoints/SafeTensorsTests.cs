@@ -3,7 +3,6 @@ using System.Buffers.Binary;
 using System.Collections.Generic;
 using System.IO;
 using System.Linq;
-using System.Text;
 using NUnit.Framework;
 using RetrievalEngine.Checkpoints;
 using RetrievalEngine.Compute;
@@ -150,7 +149,7 @@ internal sealed class SafeTensorsTests
     public void Open_BadHeader_IsRefused(string header, string reason)
     {
         string path = _folder.File("bad.safetensors");
-        byte[] json = Encoding.UTF8.GetBytes(header);
+        byte[] json = System.Text.Encoding.UTF8.GetBytes(header);
         byte[] bytes = header.Length == 0 ? [] : [.. BitConverter.GetBytes((long)json.Length), .. json, .. new byte[8]];
         File.WriteAllBytes(path, bytes);
         Assert.That(() => SafeTensorsFile.Open(path), Throws.TypeOf<InputException>().With.Message.Contains(reason).And.Message.Contains("bad.safetensors"));

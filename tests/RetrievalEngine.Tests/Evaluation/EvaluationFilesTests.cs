@@ -2,7 +2,6 @@ using System;
 using System.Diagnostics;
 using System.IO;
 using System.Linq;
-using System.Text;
 using NUnit.Framework;
 using RetrievalEngine.Evaluation;
 using RetrievalEngine.TestKit;
@@ -116,7 +115,7 @@ internal sealed class EvaluationFilesTests
         foreach (string line in lines)
         {
             Assert.That(reader.TryRead(out ReadOnlySpan<byte> read), Is.True);
-            Assert.That(Encoding.UTF8.GetString(read), Is.EqualTo(line));
+            Assert.That(System.Text.Encoding.UTF8.GetString(read), Is.EqualTo(line));
         }
 
         Assert.That(reader.TryRead(out _), Is.False);
@@ -139,7 +138,7 @@ internal sealed class EvaluationFilesTests
         for (int round = 0; round < 20_000; round++)
         {
             (string text, Action<Utf8LineReader> read) = readers[round % readers.Length];
-            byte[] bytes = Encoding.UTF8.GetBytes(text);
+            byte[] bytes = System.Text.Encoding.UTF8.GetBytes(text);
             for (int n = random.Next(1, 4); n > 0; n--) bytes[random.Next(bytes.Length)] = (byte)random.Next(256);
             using Utf8LineReader reader = new(new MemoryStream(bytes, 0, random.Next(4) == 0 ? random.Next(bytes.Length) : bytes.Length), "damaged");
             try
@@ -155,5 +154,5 @@ internal sealed class EvaluationFilesTests
         Assert.That(clock.Elapsed, Is.LessThan(TimeSpan.FromSeconds(30)));
     }
 
-    private static Utf8LineReader Reader(string text, string name = "file") => new(new MemoryStream(Encoding.UTF8.GetBytes(text)), name);
+    private static Utf8LineReader Reader(string text, string name = "file") => new(new MemoryStream(System.Text.Encoding.UTF8.GetBytes(text)), name);
 }

@@ -1,0 +1,118 @@
+using System;
+using System.Collections.Generic;
+using System.Runtime.InteropServices;
+using System.Threading;
+using RetrievalEngine.Compute;
+
+namespace RetrievalEngine.Search;
+
+/// <summary>
+/// Exact search by inner product over vectors that lie in one or more blocks of rows: every row is scored, nothing is approximated.
+/// Row numbers count through the shards in their order. Ties: the lower row comes first. It does not own the shards. Safe for concurrent use.
+/// </summary>
+public sealed class FlatIndex
+{
+    /// <summary>Queries scored in one pass over the rows: enough to make the pass a matrix product, few enough that their lists stay small.</summary>
+    private const int QueryBatch = 1024;
+
+    private readonly IBackend _backend;
+    private readonly Tensor[] _shards;
+
+    /// <summary>Searches <paramref name="shards"/>, each [rows, <paramref name="dimensions"/>] of a float type.</summary>
+    /// <exception cref="ArgumentException">A shard has another shape or type.</exception>
+    public FlatIndex(IBackend backend, int dimensions, IReadOnlyList<Tensor> shards)
+    {
+        ArgumentNullException.ThrowIfNull(backend);
+        ArgumentNullException.ThrowIfNull(shards);
+        ArgumentOutOfRangeException.ThrowIfLessThan(dimensions, 1);
+        _backend = backend;
+        _shards = [.. shards];
+        Dimensions = dimensions;
+        foreach (Tensor shard in _shards)
+        {
+            if (shard.IsEmpty || shard.Shape.Rank != 2 || shard.Shape[1] != dimensions || !shard.DType.IsFloat())
+                throw new ArgumentException($"a shard is {shard} but must be [rows, {dimensions}] of a float type", nameof(shards));
+            Rows += shard.Shape[0];
+        }
+    }
+
+    /// <summary>Elements of a vector.</summary>
+    public int Dimensions { get; }
+
+    /// <summary>Vectors in all shards.</summary>
+    public long Rows { get; }
+
+    /// <summary>
+    /// The best <paramref name="k"/> rows of each query: <paramref name="scores"/> [Q, k] descending and <paramref name="rows"/> [Q, k], from <paramref name="queries"/>
+    /// [Q, dimensions]. Where there are fewer than k rows, the rest are row -1 with score -∞. A query's result does not depend on the other queries.
+    /// </summary>
+    /// <exception cref="ArgumentException">A span has not the length that Q and k ask for.</exception>
+    /// <exception cref="OperationCanceledException">Stopped; the spans hold nothing of use.</exception>
+    public void Search(ReadOnlySpan<float> queries, int k, Span<float> scores, Span<long> rows, IProgress<ProgressUpdate>? progress = null,
+        CancellationToken cancellation = default)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(k, 1);
+        if (queries.Length % Dimensions != 0) throw new ArgumentException($"{queries.Length} numbers are no queries of {Dimensions} each", nameof(queries));
+        int count = queries.Length / Dimensions;
+        if (scores.Length != (long)count * k || rows.Length != (long)count * k)
+            throw new ArgumentException($"{count} queries with {k} results each need {(long)count * k} scores and rows, not {scores.Length} and {rows.Length}");
+
+        for (int first = 0; first < count; first += QueryBatch)
+        {
+            int batch = Math.Min(QueryBatch, count - first);
+            SearchBatch(queries.Slice(first * Dimensions, batch * Dimensions), k, scores.Slice(first * k, batch * k), rows.Slice(first * k, batch * k), cancellation);
+            progress?.Report(new ProgressUpdate("search", first + batch, count, "queries"));
+        }
+    }
+
+    private void SearchBatch(ReadOnlySpan<float> queries, int k, Span<float> scores, Span<long> rows, CancellationToken cancellation)
+    {
+        int count = queries.Length / Dimensions;
+        // Lists longer than the index would only carry the filling that is written below.
+        int kept = (int)Math.Min(k, Rows);
+        if (kept > 0)
+        {
+            using Arena arena = new(_backend);
+            Tensor queriesIn = arena.Allocate(new Shape(count, Dimensions));
+            Tensor scoresOut = arena.Allocate(new Shape(count, kept));
+            Tensor rowsOut = arena.Allocate(new Shape(count, kept), DType.I64);
+            _backend.Upload(MemoryMarshal.AsBytes(queries), queriesIn);
+            long firstRow = 0;
+            for (int i = 0; i < _shards.Length; i++)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                _backend.ScoreTopK(queriesIn, _shards[i], default, firstRow, scoresOut, rowsOut, merge: i > 0);
+                firstRow += _shards[i].Shape[0];
+            }
+
+            if (kept == k)
+            {
+                _backend.Download(scoresOut, MemoryMarshal.AsBytes(scores));
+                _backend.Download(rowsOut, MemoryMarshal.AsBytes(rows));
+                return;
+            }
+
+            Spread(Download<float>(scoresOut), kept, scores, k);
+            Spread(Download<long>(rowsOut), kept, rows, k);
+        }
+
+        for (int q = 0; q < count; q++)
+        {
+            scores.Slice(q * k + kept, k - kept).Fill(float.NegativeInfinity);
+            rows.Slice(q * k + kept, k - kept).Fill(-1);
+        }
+    }
+
+    private T[] Download<T>(Tensor tensor)
+        where T : unmanaged
+    {
+        T[] values = new T[tensor.Count];
+        _backend.Download(tensor, MemoryMarshal.AsBytes(values.AsSpan()));
+        return values;
+    }
+
+    private static void Spread<T>(ReadOnlySpan<T> lists, int kept, Span<T> destination, int k)
+    {
+        for (int q = 0; q * kept < lists.Length; q++) lists.Slice(q * kept, kept).CopyTo(destination[(q * k)..]);
+    }
+}
