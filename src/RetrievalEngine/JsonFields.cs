@@ -168,6 +168,9 @@ internal readonly struct JsonFields
         return value.GetBoolean();
     }
 
+    /// <summary>A nested object.</summary>
+    public JsonFields Object(string name) => ObjectOrNull(name) ?? throw Error(name, "is missing");
+
     /// <summary>A nested object, or null where absent.</summary>
     public JsonFields? ObjectOrNull(string name)
     {
@@ -175,6 +178,9 @@ internal readonly struct JsonFields
         if (value.ValueKind != JsonValueKind.Object) throw Error(name, $"must be an object, not {Kind(value)}");
         return new JsonFields(value, Where, $"{_prefix}{name}.");
     }
+
+    /// <summary>The objects of an array.</summary>
+    public JsonFields[] Objects(string name) => ObjectsOrNull(name) ?? throw Error(name, "is missing");
 
     /// <summary>The objects of an array; null where the field is absent.</summary>
     public JsonFields[]? ObjectsOrNull(string name)
