@@ -28,7 +28,7 @@ function Step([string]$name, [scriptblock]$action) {
   Write-Output "== $name"
   $watch = [Diagnostics.Stopwatch]::StartNew()
   $global:LASTEXITCODE = 0
-  & $action
+  try { & $action } catch { Write-Output "$_"; $global:LASTEXITCODE = 1 }
   $seconds = [int]$watch.Elapsed.TotalSeconds
   if ($LASTEXITCODE -ne 0) { Stop-Build "step '$name' failed after $seconds s (exit code $LASTEXITCODE)" $LASTEXITCODE }
   Write-Output "== ${name}: $seconds s"
