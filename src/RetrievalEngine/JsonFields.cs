@@ -223,6 +223,13 @@ internal readonly struct JsonFields
         return text.Length <= 60 ? text : string.Concat(text.AsSpan(0, 60), "…");
     }
 
+    /// <summary>What a JSON exception complains about, without the position that it repeats.</summary>
+    internal static string FirstSentence(string message)
+    {
+        int end = message.IndexOf(" LineNumber:", StringComparison.Ordinal);
+        return end < 0 ? message : message[..end];
+    }
+
     private string NameOf(JsonProperty property)
     {
         try
@@ -264,11 +271,5 @@ internal readonly struct JsonFields
         {
             throw new InputException(Error(name, "is not valid Unicode").Message, e);
         }
-    }
-
-    private static string FirstSentence(string message)
-    {
-        int end = message.IndexOf(" LineNumber:", StringComparison.Ordinal);
-        return end < 0 ? message : message[..end];
     }
 }
