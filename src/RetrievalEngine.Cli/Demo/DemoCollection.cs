@@ -81,7 +81,7 @@ internal sealed partial class DemoCollection
     }
 
     /// <summary>A number in [0, 1) that depends on <paramref name="key"/> alone: the same on every machine and for every version.</summary>
-    public static double Fraction(string key) => BinaryPrimitives.ReadUInt64LittleEndian(SHA256.HashData(Encoding.UTF8.GetBytes(key))) / Math.Pow(2, 64);
+    public static double Fraction(string key) => BinaryPrimitives.ReadUInt64LittleEndian(SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(key))) / Math.Pow(2, 64);
 
     private static DemoDocument Document(string id, List<DocumentedMember> group, ILookup<string, string> memberNames, HashSet<string> types, DemoCounts counts)
     {

@@ -2,7 +2,6 @@ using System;
 using System.Collections.Generic;
 using System.IO;
 using System.Linq;
-using System.Text;
 using System.Text.Json;
 
 namespace RetrievalEngine.Data;
@@ -78,7 +77,7 @@ internal static class RecordFile
     {
         int tab = line.IndexOf((byte)'\t');
         if (tab < 0) throw reader.Error("there is no tab between id and text");
-        return (Encoding.UTF8.GetString(line[..tab]), "", Encoding.UTF8.GetString(line[(tab + 1)..]));
+        return (System.Text.Encoding.UTF8.GetString(line[..tab]), "", System.Text.Encoding.UTF8.GetString(line[(tab + 1)..]));
     }
 
     private static (string Id, string Title, string Text) ParseJson(Utf8LineReader reader, ReadOnlySpan<byte> line, RecordLayout layout)
@@ -108,7 +107,7 @@ internal static class RecordFile
                 {
                     JsonTokenType.String => json.GetString(),
                     JsonTokenType.Null => null,
-                    JsonTokenType.Number when field == 0 => Encoding.UTF8.GetString(json.ValueSpan),
+                    JsonTokenType.Number when field == 0 => System.Text.Encoding.UTF8.GetString(json.ValueSpan),
                     _ => throw reader.Error($"field \"{name}\" must be a string, not {json.TokenType}"),
                 };
             }

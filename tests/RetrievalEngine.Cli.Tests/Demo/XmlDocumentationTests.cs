@@ -66,7 +66,7 @@ internal sealed class XmlDocumentationTests
     public void Read_MutatedFile_ThrowsNothingElse()
     {
         Random random = new(20);
-        byte[] good = Encoding.UTF8.GetBytes(Example);
+        byte[] good = System.Text.Encoding.UTF8.GetBytes(Example);
         for (int round = 0; round < 300; round++)
         {
             byte[] bytes = good[..(round % 3 == 0 ? random.Next(good.Length) : good.Length)];
@@ -83,7 +83,7 @@ internal sealed class XmlDocumentationTests
 
     private static string Repeat(string text, int times) => new StringBuilder().Insert(0, text, times).ToString();
 
-    private static List<DocumentedMember> Read(string text) => Read(Encoding.UTF8.GetBytes(text));
+    private static List<DocumentedMember> Read(string text) => Read(System.Text.Encoding.UTF8.GetBytes(text));
 
     private static List<DocumentedMember> Read(byte[] bytes)
     {

@@ -106,7 +106,7 @@ internal sealed class CollectionReadersTests
     [TestCase(Beir)]
     [TestCase("q1\ta\nq2\tb\n")]
     [TestCase("{\"query_id\":\"1\",\"query\":\"q\",\"positive_passages\":[{\"docid\":\"2\",\"text\":\"x\"}],\"negative_passages\":[]}\n")]
-    public void DamagedFiles_OnlyInputException(string text) => Fuzz.Run(Encoding.UTF8.GetBytes(text), static bytes =>
+    public void DamagedFiles_OnlyInputException(string text) => Fuzz.Run(System.Text.Encoding.UTF8.GetBytes(text), static bytes =>
     {
         Exception? first = null;
         foreach (Action<Utf8LineReader> read in new Action<Utf8LineReader>[]
@@ -130,5 +130,5 @@ internal sealed class CollectionReadersTests
         if (first is not null) throw first;
     });
 
-    private static Utf8LineReader Reader(string text, string name = "file") => new(new MemoryStream(Encoding.UTF8.GetBytes(text)), name);
+    private static Utf8LineReader Reader(string text, string name = "file") => new(new MemoryStream(System.Text.Encoding.UTF8.GetBytes(text)), name);
 }
