@@ -14,17 +14,8 @@ internal sealed unsafe class Scratch : IDisposable
     /// <summary>At least <paramref name="bytes"/> bytes, aligned to 64; contents undefined.</summary>
     public Loan Rent(long bytes)
     {
-        (nint Pointer, long Bytes) block = default;
-        lock (_lock)
-        {
-            if (_free.Count > 0)
-            {
-                block = _free[^1];
-                _free.RemoveAt(_free.Count - 1);
-            }
-        }
-
-        if (block.Bytes >= bytes && block.Pointer != 0) return new Loan(this, block.Pointer, block.Bytes);
+        (nint Pointer, long Bytes) block = Take(bytes);
+        if (block.Pointer != 0 && block.Bytes >= bytes) return new Loan(this, block.Pointer, block.Bytes);
         NativeMemory.AlignedFree((void*)block.Pointer);
         long rounded = (Math.Max(bytes, 1) + 4095) / 4096 * 4096;
         return new Loan(this, (nint)NativeMemory.AlignedAlloc((nuint)rounded, 64), rounded);
@@ -35,6 +26,26 @@ internal sealed unsafe class Scratch : IDisposable
     {
         foreach ((nint pointer, _) in _free) NativeMemory.AlignedFree((void*)pointer);
         _free.Clear();
+    }
+
+    /// <summary>The smallest free block that is large enough, so that large ones stay for those who need them; else the largest, which is replaced; else none.</summary>
+    private (nint Pointer, long Bytes) Take(long bytes)
+    {
+        lock (_lock)
+        {
+            int best = -1;
+            for (int i = 0; i < _free.Count; i++)
+            {
+                if (best < 0 || IsBetter(_free[i].Bytes, _free[best].Bytes)) best = i;
+            }
+
+            if (best < 0) return default;
+            (nint Pointer, long Bytes) block = _free[best];
+            _free.RemoveAt(best);
+            return block;
+        }
+
+        bool IsBetter(long size, long than) => size >= bytes ? than < bytes || size < than : than < bytes && size > than;
     }
 
     private void Return(nint pointer, long bytes)
