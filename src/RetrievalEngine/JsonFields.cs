@@ -119,6 +119,15 @@ internal readonly struct JsonFields
         return Element.TryGetProperty(name, out value) && value.ValueKind != JsonValueKind.Null;
     }
 
+    /// <summary>Whether the field asks for something: it is there, and not null, false, an empty array or an empty object.</summary>
+    public bool IsSet(string name) => TryGet(name, out JsonElement value) && value.ValueKind switch
+    {
+        JsonValueKind.False => false,
+        JsonValueKind.Array => value.GetArrayLength() > 0,
+        JsonValueKind.Object => value.EnumerateObject().MoveNext(),
+        _ => true,
+    };
+
     /// <summary>A string.</summary>
     public string Text(string name) => TextOrNull(name) ?? throw Error(name, "is missing");
 

@@ -23,12 +23,9 @@ public sealed partial record ModelConfig
         "transformers_version", "use_bfloat16", "use_cache",
     };
 
-    // Fields that would change hidden states if they had another value than null, false, nothing, or the one given.
-    private static readonly (string Name, string? Neutral)[] s_mustBeNeutral =
-    [
-        ("quantization_config", null), ("pruned_heads", null), ("is_encoder_decoder", null), ("add_cross_attention", null), ("is_decoder", null), ("use_mrope", null),
-        ("position_embedding_type", "absolute"), ("partial_rotary_factor", "1"),
-    ];
+    // Fields that would change hidden states if they asked for anything.
+    private static readonly string[] s_unsupported =
+        ["quantization_config", "pruned_heads", "is_encoder_decoder", "add_cross_attention", "is_decoder", "use_mrope"];
 
     private static ModelConfig Read(JsonFields fields)
     {
@@ -37,7 +34,11 @@ public sealed partial record ModelConfig
         bool bert = type == "bert";
         if (!bert && type is not ("llama" or "mistral" or "qwen2"))
             throw fields.Error("model_type", $"is \"{type}\", a family that is not supported; supported are llama, mistral, qwen2 and bert");
-        foreach ((string name, string? neutral) in s_mustBeNeutral) RequireNeutral(fields, name, neutral);
+        foreach (string name in s_unsupported.Where(fields.IsSet)) throw fields.Error(name, "is set, which is not supported");
+        if (fields.TextOrNull("position_embedding_type") is { } kind and not "absolute")
+            throw fields.Error("position_embedding_type", $"is \"{kind}\"; only absolute positions are supported");
+        if (fields.Number("partial_rotary_factor", 1, 0, 1) != 1) throw fields.Error("partial_rotary_factor", "must be 1 for this family");
+
         int layers = fields.Int("num_hidden_layers", 1, MaxLayers);
         int hidden = fields.Int("hidden_size", 1, MaxWidth);
         int heads = fields.Int("num_attention_heads", 1, MaxHeads);
@@ -177,20 +178,5 @@ public sealed partial record ModelConfig
         // transformers derives the number from the names and writes only these; without either a head has two outputs.
         if (fields.ObjectOrNull("id2label") is { } labels) return Math.Max(1, labels.Names.Count());
         return fields.IntOrNull("num_labels", 1, MaxWidth) ?? 2;
-    }
-
-    private static void RequireNeutral(JsonFields fields, string name, string? neutral)
-    {
-        if (!fields.TryGet(name, out JsonElement value)) return;
-        bool isNeutral = value.ValueKind switch
-        {
-            JsonValueKind.False => true,
-            JsonValueKind.Object => !value.EnumerateObject().Any(),
-            JsonValueKind.Array => value.GetArrayLength() == 0,
-            JsonValueKind.String => value.GetRawText() == $"\"{neutral}\"",
-            JsonValueKind.Number => neutral == "1" && value.TryGetDouble(out double number) && number == 1,
-            _ => false,
-        };
-        if (!isNeutral) throw fields.Error(name, $"is {JsonFields.Shorten(value)}, which is not supported");
     }
 }

@@ -82,6 +82,9 @@ public sealed class TensorSource
         });
     }
 
+    /// <summary>The same tensor under another name.</summary>
+    public TensorSource Renamed(string name) => new(name, DType, Shape, _write);
+
     /// <summary>Puts the bytes out.</summary>
     internal void WriteTo(Stream stream) => _write(stream);
 
