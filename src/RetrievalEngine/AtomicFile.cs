@@ -39,6 +39,14 @@ public static class AtomicFile
         }
     }
 
+    /// <summary>Writes a text file as UTF-8 without a byte order mark.</summary>
+    /// <exception cref="InputException">It cannot be written.</exception>
+    public static void WriteText(string path, string text)
+    {
+        byte[] bytes = System.Text.Encoding.UTF8.GetBytes(text);
+        Write(path, stream => stream.Write(bytes));
+    }
+
     /// <summary>
     /// Makes the folder <paramref name="path"/> from what <paramref name="fill"/> writes into the folder it is given. The final name must be free or an empty folder.
     /// Files are flushed by whoever writes them (<see cref="Write"/> does).

@@ -2,7 +2,6 @@ using System;
 using System.Collections.Generic;
 using System.IO;
 using System.Linq;
-using System.Text;
 using RetrievalEngine.Compute;
 
 namespace RetrievalEngine.Checkpoints;
@@ -105,8 +104,7 @@ public sealed class Adapter : IDisposable
         TensorSource[] stored = [.. tensors.Select(tensor => tensor.Renamed(
             Root + (tensor.Name.EndsWith(SuffixA, StringComparison.Ordinal) || tensor.Name.EndsWith(SuffixB, StringComparison.Ordinal) ? modulePrefix : "") + tensor.Name))];
         SafeTensorsWriter.Write(Path.Combine(folder, WeightsFile), stored, CheckpointWriter.Metadata);
-        byte[] json = Encoding.UTF8.GetBytes(config.ToJson());
-        AtomicFile.Write(Path.Combine(folder, AdapterConfig.FileName), stream => stream.Write(json));
+        AtomicFile.WriteText(Path.Combine(folder, AdapterConfig.FileName), config.ToJson());
     }
 
     /// <inheritdoc/>

@@ -2,7 +2,6 @@ using System;
 using System.Collections.Generic;
 using System.IO;
 using System.Linq;
-using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
@@ -34,7 +33,7 @@ public static class CheckpointWriter
         List<List<TensorSource>> shards = Split(tensors, maxShardBytes);
         if (shards.Count == 1) SafeTensorsWriter.Write(Path.Combine(folder, Checkpoint.SingleFile), shards[0], Metadata);
         else WriteShards(folder, shards);
-        WriteText(Path.Combine(folder, ModelConfig.FileName), configJson);
+        AtomicFile.WriteText(Path.Combine(folder, ModelConfig.FileName), configJson);
     }
 
     private static List<List<TensorSource>> Split(IReadOnlyCollection<TensorSource> tensors, long maxShardBytes)
@@ -76,8 +75,6 @@ public static class CheckpointWriter
             ["metadata"] = new JsonObject { ["total_size"] = total },
             ["weight_map"] = new JsonObject(map.Select(pair => KeyValuePair.Create(pair.Key, (JsonNode?)pair.Value))),
         };
-        WriteText(Path.Combine(folder, Checkpoint.IndexFile), index.ToJsonString(new JsonSerializerOptions { WriteIndented = true }) + "\n");
+        AtomicFile.WriteText(Path.Combine(folder, Checkpoint.IndexFile), index.ToJsonString(new JsonSerializerOptions { WriteIndented = true }) + "\n");
     }
-
-    private static void WriteText(string path, string text) => AtomicFile.Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(text)));
 }

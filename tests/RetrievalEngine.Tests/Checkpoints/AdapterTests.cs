@@ -1,7 +1,6 @@
 using System.Collections.Generic;
 using System.IO;
 using System.Linq;
-using System.Text;
 using System.Text.Json.Nodes;
 using NUnit.Framework;
 using RetrievalEngine.Checkpoints;
@@ -82,7 +81,7 @@ internal sealed class AdapterTests
         JsonObject golden = JsonNode.Parse(File.ReadAllText(SharedFolder.Require("goldens/training/llama2/adapter/adapter_config.json")))!.AsObject();
         AdapterConfig config = new() { R = 16, LoraAlpha = 32.5, LoraDropout = 0.1, TargetModules = ["q_proj"], TaskType = "FEATURE_EXTRACTION" };
         JsonObject json = JsonNode.Parse(config.ToJson())!.AsObject();
-        AdapterConfig read = AdapterConfig.Parse(Encoding.UTF8.GetBytes(config.ToJson()), "x");
+        AdapterConfig read = AdapterConfig.Parse(System.Text.Encoding.UTF8.GetBytes(config.ToJson()), "x");
         Assert.Multiple(() =>
         {
             Assert.That(json.Select(p => p.Key), Is.EqualTo(golden.Select(p => p.Key)));
@@ -187,7 +186,7 @@ internal sealed class AdapterTests
     }
 
     [Test]
-    public void Parse_Damaged_NeverThrowsAnythingElse() => Fuzz.Run(Encoding.UTF8.GetBytes(new AdapterConfig
+    public void Parse_Damaged_NeverThrowsAnythingElse() => Fuzz.Run(System.Text.Encoding.UTF8.GetBytes(new AdapterConfig
     {
         R = 4,
         LoraAlpha = 8,
@@ -203,5 +202,5 @@ internal sealed class AdapterTests
 
     private static TensorSource Zeros(string name, long rows, long columns) => TensorSource.FromFloat32(name, new Shape(rows, columns), new float[rows * columns]);
 
-    private static AdapterConfig Parse(string json) => AdapterConfig.Parse(Encoding.UTF8.GetBytes(json), "adapter_config.json");
+    private static AdapterConfig Parse(string json) => AdapterConfig.Parse(System.Text.Encoding.UTF8.GetBytes(json), "adapter_config.json");
 }
