@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Numerics;
+using RetrievalEngine.Compute;
 
 namespace RetrievalEngine.Evaluation;
 
@@ -60,7 +61,7 @@ public readonly record struct RandomisationTest(double P, int Permutations, bool
             ulong bits = 0;
             for (int g = 0; g < groups; g++)
             {
-                if (g % 8 == 0) bits = NextRandom(ref state);
+                if (g % 8 == 0) bits = Dropout.Mix(state += 0x9E3779B97F4A7C15);
                 swapped += sums[(g << GroupSize) | (int)(bits & 0xFF)];
                 bits >>= 8;
             }
@@ -87,14 +88,5 @@ public readonly record struct RandomisationTest(double P, int Permutations, bool
         }
 
         return sums;
-    }
-
-    /// <summary>SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).</summary>
-    private static ulong NextRandom(ref ulong state)
-    {
-        ulong z = state += 0x9E3779B97F4A7C15;
-        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
-        z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
-        return z ^ (z >> 31);
     }
 }
