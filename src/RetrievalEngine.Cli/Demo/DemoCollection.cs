@@ -106,15 +106,21 @@ internal sealed partial class DemoCollection
             text.Append(" Members: ").AppendJoin(", ", names.Select(n => Words(MethodArity().Replace(n, "")))).Append('.');
 
         string document = text.ToString();
-        string? query = group.Select(m => FirstSentence(m.Summary)).FirstOrDefault(s => s.Count(c => c == ' ') >= FewestQueryWords - 1);
+        List<string> sentences = [.. group.SelectMany(m => Sentences(m.Summary)).Distinct()];
+        string? query = group.Select(m => Sentences(m.Summary).FirstOrDefault()).FirstOrDefault(s => s is not null && IsQuestion(s));
         if (query is null) counts.NoSummary++;
-        else if (Normal(document).Contains(Normal(query), StringComparison.Ordinal))
+        else if (Contains(document, query))
         {
             counts.InOwnText++;
             query = null;
         }
 
-        return new DemoDocument(id, $"{name} {kind}", document, Split(first.Path, types), query);
+        return new DemoDocument(id, $"{name} {kind}", document, Split(first.Path, types))
+        {
+            Query = query,
+            OtherSentences = [.. sentences.Where(s => s != query && IsQuestion(s) && !Contains(document, s))],
+            Returns = [.. group.SelectMany(m => Sentences(m.Returns)).Distinct().Where(IsQuestion)],
+        };
     }
 
     private static DemoSplit Split(string path, HashSet<string> types)
@@ -136,15 +142,15 @@ internal sealed partial class DemoCollection
     internal static string Words(string name) =>
         WordBorder().Replace(name.Replace("op_", "Operator", StringComparison.Ordinal), " ").Replace('.', ' ').Replace('_', ' ').Replace('#', ' ').ToLowerInvariant();
 
-    private static string FirstSentence(string summary)
-    {
-        Match end = SentenceEnd().Match(summary);
-        string sentence = end.Success ? summary[..(end.Index + 1)] : summary;
-        return sentence.Length <= LongestQuery ? sentence : sentence[..sentence.LastIndexOf(' ', LongestQuery)];
-    }
+    private static IEnumerable<string> Sentences(string text) =>
+        SentenceEnd().Split(text).Where(s => s.Length > 0).Select(s => s.Length <= LongestQuery ? s : s[..s.LastIndexOf(' ', LongestQuery)]);
+
+    private static bool IsQuestion(string sentence) => sentence.Count(c => c == ' ') >= FewestQueryWords - 1;
+
+    private static bool Contains(string text, string sentence) => Normal(text).Contains(Normal(sentence), StringComparison.Ordinal);
 
     /// <summary>Letters and digits in lower case: two texts that differ elsewhere count as the same, word for word.</summary>
-    private static string Normal(string text) => NotWord().Replace(text.ToLowerInvariant(), " ").Trim();
+    internal static string Normal(string text) => NotWord().Replace(text.ToLowerInvariant(), " ").Trim();
 
     // Members named by machine instructions, explicit interface members (System#IDisposable#Dispose) and what compilers generate.
     [GeneratedRegex(@"^System\.Runtime\.Intrinsics\.(X86|Arm|Wasm)\b|#(?!ctor$)|<")]
@@ -162,7 +168,7 @@ internal sealed partial class DemoCollection
     [GeneratedRegex(@"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")]
     private static partial Regex WordBorder();
 
-    [GeneratedRegex(@"[.?!](?=\s+[A-Z])")]
+    [GeneratedRegex(@"(?<=[.?!])\s+(?=[A-Z])")]
     private static partial Regex SentenceEnd();
 
     [GeneratedRegex(@"[^\p{L}\p{Nd}]+")]
