@@ -3,6 +3,7 @@ using System.CommandLine;
 using System.IO;
 using System.Threading;
 using System.Threading.Tasks;
+using RetrievalEngine.Cli.Demo;
 
 namespace RetrievalEngine.Cli;
 
@@ -18,6 +19,8 @@ internal static class Program
         {
             EvaluateCommand.Create(),
             CompareCommand.Create(),
+            ModelCommand.Create(),
+            DemoCommand.Create(),
         };
 
         ParseResult parsed = root.Parse(EvaluateCommand.SplitAttached(args));

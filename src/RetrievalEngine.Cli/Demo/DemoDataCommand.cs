@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.CommandLine;
 using System.IO;
 using System.Linq;
+using RetrievalEngine.Data;
 
 namespace RetrievalEngine.Cli.Demo;
 
@@ -68,8 +69,8 @@ internal static class DemoDataCommand
             report.Add($"{name}: {documents} documents, {queries} queries");
         }
 
-        report.Add($"train.jsonl: {DemoFiles.WriteTrainingPairs(Path.Combine(folder, "train.jsonl"), DemoPair.OfQueries(collection, DemoSplit.Train))} pairs");
-        report.Add($"pretrain.jsonl: {DemoFiles.WriteTrainingPairs(Path.Combine(folder, "pretrain.jsonl"), DemoPair.OfPretraining(collection))} pairs");
+        report.Add($"train.jsonl: {TrainingRows.Write(Path.Combine(folder, "train.jsonl"), DemoTrainingRows.OfQueries(collection, DemoSplit.Train))} pairs");
+        report.Add($"pretrain.jsonl: {TrainingRows.Write(Path.Combine(folder, "pretrain.jsonl"), DemoTrainingRows.OfPretraining(collection))} pairs");
         return report;
     }
 }

@@ -2,13 +2,12 @@ using System;
 using System.Collections.Generic;
 using System.IO;
 using System.Linq;
-using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 
 namespace RetrievalEngine.Cli.Demo;
 
-/// <summary>Writes the demo's collection in the formats that the verbs read: JSONL corpus and queries, TREC judgements, Tevatron training pairs.</summary>
+/// <summary>Writes the demo's collection in the formats that the verbs read: JSONL corpus and queries, TREC judgements.</summary>
 internal static class DemoFiles
 {
     /// <summary>File names inside the folder of a split.</summary>
@@ -24,7 +23,12 @@ internal static class DemoFiles
     {
         List<DemoDocument> documents = [.. collection.Documents.Where(d => d.Split == split)];
         List<DemoDocument> asked = [.. documents.Where(d => d.Query is not null).OrderBy(d => DemoCollection.Fraction(d.Id)).Take(mostQueries).OrderBy(d => d.Id, StringComparer.Ordinal)];
-        WriteLines(Path.Combine(folder, Corpus), documents, (json, d) => Passage(json, "_id", d.Id, d.Title, d.Text));
+        WriteLines(Path.Combine(folder, Corpus), documents, (json, d) =>
+        {
+            json.WriteString("_id", d.Id);
+            json.WriteString("title", d.Title);
+            json.WriteString("text", d.Text);
+        });
         WriteLines(Path.Combine(folder, Queries), asked, (json, d) =>
         {
             json.WriteString("_id", QueryId(d));
@@ -32,44 +36,16 @@ internal static class DemoFiles
         });
         AtomicFile.Write(Path.Combine(folder, Qrels), stream =>
         {
-            using StreamWriter writer = new(stream, new UTF8Encoding(false), leaveOpen: true) { NewLine = "\n" };
+            using StreamWriter writer = new(stream, new System.Text.UTF8Encoding(false), leaveOpen: true) { NewLine = "\n" };
             foreach (DemoDocument d in asked) writer.WriteLine($"{QueryId(d)} 0 {d.Id} 1");
         });
         return (documents.Count, asked.Count);
     }
 
-    /// <summary>Writes training pairs in Tevatron's inline layout: the query, the document that answers it, no negatives yet.</summary>
-    /// <returns>How many pairs were written.</returns>
-    public static int WriteTrainingPairs(string path, IEnumerable<DemoPair> pairs)
-    {
-        int count = 0;
-        WriteLines(path, pairs, (json, p) =>
-        {
-            count++;
-            json.WriteString("query_id", p.QueryId);
-            json.WriteString("query", p.Query);
-            json.WriteStartArray("positive_passages");
-            json.WriteStartObject();
-            Passage(json, "docid", p.DocumentId, p.Title, p.Text);
-            json.WriteEndObject();
-            json.WriteEndArray();
-            json.WriteStartArray("negative_passages");
-            json.WriteEndArray();
-        });
-        return count;
-    }
-
     /// <summary>The id of the query that <paramref name="document"/> answers.</summary>
     public static string QueryId(DemoDocument document) => $"q-{document.Id}";
 
-    private static void Passage(Utf8JsonWriter json, string idField, string id, string title, string text)
-    {
-        json.WriteString(idField, id);
-        json.WriteString("title", title);
-        json.WriteString("text", text);
-    }
-
-    private static void WriteLines<T>(string path, IEnumerable<T> items, Action<Utf8JsonWriter, T> writeFields)
+    private static void WriteLines<T>(string path, List<T> items, Action<Utf8JsonWriter, T> writeFields)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
         AtomicFile.Write(path, stream =>

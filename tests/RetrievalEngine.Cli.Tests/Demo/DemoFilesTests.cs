@@ -27,13 +27,4 @@ internal sealed class DemoFilesTests
             Assert.That(corpus[0], Does.Not.Contain("quickly"), "the summary is held out");
         });
     }
-
-    [Test]
-    public void WriteTrainingPairs_IsTevatronsInlineLayout()
-    {
-        string path = Path.Combine(TestContext.CurrentContext.WorkDirectory, "pairs.jsonl");
-        Assert.That(DemoFiles.WriteTrainingPairs(path, [new DemoPair("q1", "What \"is\" it?", "d1", "T", "X")]), Is.EqualTo(1));
-        Assert.That(File.ReadAllText(path), Is.EqualTo(
-            "{\"query_id\":\"q1\",\"query\":\"What \\\"is\\\" it?\",\"positive_passages\":[{\"docid\":\"d1\",\"title\":\"T\",\"text\":\"X\"}],\"negative_passages\":[]}\n"));
-    }
 }
