@@ -28,7 +28,8 @@ internal static class CompareCommand
 
     private static readonly string[] DefaultMeasures = ["map", "recip_rank", "ndcg_cut.10", "recall.100"];
 
-    private static readonly string[] Columns = ["measure", "queries", "A", "B", "B - A", "wins", "losses", "ties", "p (t)", "p (Wilcoxon)", "p (Fisher)"];
+    private static readonly string[] Columns =
+        ["measure", "queries", "A", "B", "B - A", "wins", "losses", "ties", "p (t)", "p (Wilcoxon)", "p (Fisher)"];
 
     /// <summary>Makes the verb.</summary>
     public static Command Create()
@@ -54,8 +55,10 @@ internal static class CompareCommand
             });
             Qrels qrels = Qrels.Load(parsed.GetRequiredValue(qrelsPath));
             RunFile a = RunFile.Load(parsed.GetRequiredValue(pathA)), b = RunFile.Load(parsed.GetRequiredValue(pathB));
-            IReadOnlyList<RunComparison> comparisons = RunComparison.Compare(evaluator.Evaluate(qrels, a), evaluator.Evaluate(qrels, b), all ? qrels : null);
-            if (comparisons.Count == 0) throw new InputException($"{string.Join(" ", wanted)} has no mean over queries to compare; try map or ndcg_cut.10");
+            IReadOnlyList<RunComparison> comparisons =
+                RunComparison.Compare(evaluator.Evaluate(qrels, a), evaluator.Evaluate(qrels, b), all ? qrels : null);
+            if (comparisons.Count == 0)
+                throw new InputException($"{string.Join(" ", wanted)} has no mean over queries to compare; try map or ndcg_cut.10");
             foreach (string ignored in evaluator.IgnoredMeasures)
                 Console.Error.WriteLine($"warning: -m {ignored} has no effect; give all depths of a measure at once, as in recall.10,100");
             int alone = all ? 0 : qrels.QueryIds.Count(q => a.Contains(q) != b.Contains(q));
@@ -71,7 +74,8 @@ internal static class CompareCommand
     {
         IEnumerable<string[]> rows = comparisons.Select(static c => new[]
         {
-            c.Measure, Count(c.Queries), Decimals(c.MeanA), Decimals(c.MeanB), (c.MeanB - c.MeanA).ToString("+0.0000;-0.0000;0.0000", CultureInfo.InvariantCulture),
+            c.Measure, Count(c.Queries), Decimals(c.MeanA), Decimals(c.MeanB),
+            (c.MeanB - c.MeanA).ToString("+0.0000;-0.0000;0.0000", CultureInfo.InvariantCulture),
             Count(c.Wins), Count(c.Losses), Count(c.Ties), PValue(c.TTest.P), PValue(c.Wilcoxon.P), PValue(c.Randomisation.P),
         });
         if (Console.IsOutputRedirected)
@@ -82,7 +86,8 @@ internal static class CompareCommand
         }
 
         Table table = new();
-        foreach (string column in Columns) table.AddColumn(new TableColumn(column) { NoWrap = true, Alignment = column == Columns[0] ? Justify.Left : Justify.Right });
+        foreach (string column in Columns)
+            table.AddColumn(new TableColumn(column) { NoWrap = true, Alignment = column == Columns[0] ? Justify.Left : Justify.Right });
         foreach (string[] row in rows) table.AddRow(row);
         AnsiConsole.Write(table);
     }

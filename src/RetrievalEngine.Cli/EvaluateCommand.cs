@@ -29,23 +29,32 @@ internal static class EvaluateCommand
           retrieval evaluate --rules msmarco qrels.tsv run.tsv                     MRR@10 by MS MARCO's script
 
         Documents are ranked by score, ties by id descending (bytes); the run's rank column and order do not matter.
-        A measure is map, gm_map, Rprec, bpref, recip_rank, iprec_at_recall, P, recall, success, ndcg, ndcg_cut, map_cut, infAP, utility, set_P, … or
-        a group: official, set, all_trec. Depths or other parameters follow a dot: P.5,10 or ndcg.1=3,2=9.
+        A measure is map, gm_map, Rprec, bpref, recip_rank, iprec_at_recall, P, recall, success, ndcg, ndcg_cut, map_cut, infAP, utility, set_P, …
+        or a group: official, set, all_trec. Depths or other parameters follow a dot: P.5,10 or ndcg.1=3,2=9.
         """;
 
     /// <summary>Makes the verb.</summary>
     public static Command Create()
     {
-        Option<bool> complete = new("-c", "--complete_rel_info_wanted") { Description = "Average over all judged queries; one that the run lacks counts as 0" };
+        Option<bool> complete = new("-c", "--complete_rel_info_wanted") { Description = "Average over all judged queries, missing ones as 0" };
         Option<bool> perQuery = new("-q", "--query_eval_wanted") { Description = "Print each query's values too" };
         Option<bool> noSummary = new("-n", "--nosummary") { Description = "Do not print the values over all queries" };
         Option<bool> judgedOnly = new("-J", "--Judged_docs_only") { Description = "Take documents that are not judged out of the run first" };
-        Option<int> level = new("-l", "--level_for_rel") { Description = "The smallest grade that is relevant", HelpName = "N", DefaultValueFactory = _ => 1 };
-        Option<int?> depth = new("-M", "--Max_retrieved_per_topic") { Description = "Evaluate the best N documents of each query only", HelpName = "N" };
+        Option<int> level = new("-l", "--level_for_rel") 
+        {
+            Description = "The smallest grade that is relevant",
+            HelpName = "N",
+            DefaultValueFactory = _ => 1,
+        };
+        Option<int?> depth = new("-M", "--Max_retrieved_per_topic") { Description = "Evaluate each query's best N documents only", HelpName = "N" };
         Option<long> collection = new("-N", "--Number_docs_in_coll") { Description = "Documents in the collection (for utility)", HelpName = "N" };
-        Option<string?> zScores = new("-Z", "--Zscore") { Description = "Print distances from the means in FILE, in standard deviations", HelpName = "FILE" };
+        Option<string?> zScores = new("-Z", "--Zscore") { Description = "Print distances from FILE's means, in deviations", HelpName = "FILE" };
         Option<string[]> measures = new("-m", "--measure") { Description = "A measure or group of measures; may be repeated", HelpName = "MEASURE" };
-        Option<string> rules = new("--rules") { Description = "trec, or msmarco: the MS MARCO script's MRR (-M sets the depth)", DefaultValueFactory = _ => "trec" };
+        Option<string> rules = new("--rules") 
+        {
+            Description = "trec, or msmarco: the MS MARCO script's MRR (-M sets the depth)",
+            DefaultValueFactory = _ => "trec",
+        };
         rules.AcceptOnlyFromAmong("trec", "msmarco");
         Option<bool> json = new("--json") { Description = "Print one JSON object with unrounded values" };
         Option<bool> quiet = new("--quiet") { Description = "No warnings on standard error" };
@@ -115,7 +124,7 @@ internal static class EvaluateCommand
     private static void Warn(Evaluator evaluator, Qrels qrels, RunFile run)
     {
         foreach (string ignored in evaluator.IgnoredMeasures)
-            Console.Error.WriteLine($"warning: -m {ignored} has no effect, as in trec_eval; give all depths of a measure at once, as in recall.10,100");
+            Console.Error.WriteLine($"warning: -m {ignored} has no effect, as in trec_eval; give all depths at once, as in recall.10,100");
         int queries = 0, documents = 0, judgedDocuments = 0;
         foreach (string query in qrels.QueryIds)
         {
@@ -131,7 +140,8 @@ internal static class EvaluateCommand
         }
 
         if (queries + documents == 0) return;
-        Console.Error.WriteLine($"warning: the run lacks {queries} of {qrels.Count} judged queries, and of the others {documents} of {judgedDocuments} judged documents");
+        Console.Error.WriteLine(
+            $"warning: the run lacks {queries} of {qrels.Count} judged queries, and of the others {documents} of {judgedDocuments} judged documents");
     }
 
     private static void Print(Evaluation.Evaluation evaluation, string tag, bool perQuery, bool summary, bool zScores, bool json)
@@ -153,7 +163,8 @@ internal static class EvaluateCommand
             if (summary)
             {
                 writer.WriteStartObject("measures");
-                foreach (MeasureResult measure in evaluation.Measures.Where(static m => m.IsNumber)) JsonNumbers.Write(writer, measure.Name, measure.Summary);
+                foreach (MeasureResult measure in evaluation.Measures.Where(static m => m.IsNumber))
+                    JsonNumbers.Write(writer, measure.Name, measure.Summary);
                 writer.WriteEndObject();
             }
 

@@ -41,7 +41,8 @@ internal sealed class Utf8LineReader : IDisposable
         if (Directory.Exists(path)) throw new InputException($"{path} is a folder where a file is needed");
         try
         {
-            return new Utf8LineReader(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0, FileOptions.SequentialScan), path);
+            FileStream stream = new(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0, FileOptions.SequentialScan);
+            return new Utf8LineReader(stream, path);
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {

@@ -59,7 +59,8 @@ internal sealed class EvaluateCommandTests
             _ => SharedFolder.Require($"data/collections/{name}/qrels.trec"),
         };
         string options = variant switch { "q" => "", "qc" => "-c ", "qcM10" => "-c -M 10 ", _ => "-c -l 2 " };
-        CommandRun run = await Evaluate($"-q {GoldenMeasures} {options}QRELS RUN", file => file == "QRELS" ? qrels : Path.Combine(folder, $"{name}.run"));
+        CommandRun run = await Evaluate(
+            $"-q {GoldenMeasures} {options}QRELS RUN", file => file == "QRELS" ? qrels : Path.Combine(folder, $"{name}.run"));
         Assert.That(run.Output, Is.EqualTo(await File.ReadAllTextAsync(expected)), run.Error);
     }
 
@@ -69,7 +70,8 @@ internal sealed class EvaluateCommandTests
     {
         string folder = SharedFolder.Require("data/eval/topics-qrels");
         CommandRun run = await Evaluate("--rules msmarco QRELS RUN", name => Path.Combine(folder, name == "QRELS" ? "synthetic.qrels" : file));
-        Assert.That(run.Output, Is.EqualTo("#####################\nMRR @10: 0.204974206349206\nQueriesRanked: 1000\n#####################\n"), run.Error);
+        Assert.That(run.Output, Is.EqualTo("#####################\nMRR @10: 0.204974206349206\nQueriesRanked: 1000\n#####################\n"),
+            run.Error);
     }
 
     [Test]
@@ -92,10 +94,12 @@ internal sealed class EvaluateCommandTests
     {
         using TemporaryFiles files = new();
         string qrels = files.Write("qrels", "q1 0 a 1\nq1 0 b 1\nq2 0 a 1\n"), run = files.Write("run", "q1 Q0 a 1 2.5 t\n");
-        CommandRun loud = await CommandRun.Of("evaluate", "-m", "map", qrels, run), quiet = await CommandRun.Of("evaluate", "--quiet", "-m", "map", qrels, run);
+        CommandRun loud = await CommandRun.Of("evaluate", "-m", "map", qrels, run);
+        CommandRun quiet = await CommandRun.Of("evaluate", "--quiet", "-m", "map", qrels, run);
         Assert.Multiple(() =>
         {
-            Assert.That(loud.Error, Is.EqualTo("warning: the run lacks 1 of 2 judged queries, and of the others 1 of 2 judged documents" + Environment.NewLine));
+            Assert.That(loud.Error,
+                Is.EqualTo("warning: the run lacks 1 of 2 judged queries, and of the others 1 of 2 judged documents" + Environment.NewLine));
             Assert.That(quiet.Error, Is.Empty);
             Assert.That(loud.Output, Is.EqualTo("map                   \tall\t0.5000\n"));
             Assert.That(quiet.Output, Is.EqualTo(loud.Output));

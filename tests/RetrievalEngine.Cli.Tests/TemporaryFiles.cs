@@ -8,7 +8,8 @@ namespace RetrievalEngine.Cli.Tests;
 internal sealed class TemporaryFiles : IDisposable
 {
     /// <summary>The folder.</summary>
-    public string Folder { get; } = Directory.CreateDirectory(Path.Combine(TestContext.CurrentContext.WorkDirectory, Path.GetRandomFileName())).FullName;
+    public string Folder { get; } =
+        Directory.CreateDirectory(Path.Combine(TestContext.CurrentContext.WorkDirectory, Path.GetRandomFileName())).FullName;
 
     /// <summary>The path of <paramref name="name"/> in the folder, which need not exist.</summary>
     public string PathOf(string name) => Path.Combine(Folder, name);

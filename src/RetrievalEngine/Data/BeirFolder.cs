@@ -10,7 +10,8 @@ public sealed record BeirFolder(string CorpusPath, string QueriesPath, string Qr
 {
     /// <summary>
     /// Finds the files in <paramref name="folder"/>. Judgements of <paramref name="split"/> are <c>qrels/SPLIT.tsv</c>, <c>qrels.SPLIT.tsv</c> or
-    /// <c>qrels.SPLIT.trec</c>, of the test split also <c>qrels.tsv</c> or <c>qrels.trec</c>; queries are <c>queries.SPLIT.jsonl</c> where there is one.
+    /// <c>qrels.SPLIT.trec</c>, of the test split also <c>qrels.tsv</c> or <c>qrels.trec</c>; queries are <c>queries.SPLIT.jsonl</c> where there is
+    /// one.
     /// </summary>
     /// <exception cref="InputException">A file is missing.</exception>
     public static BeirFolder Open(string folder, string split = "test")

@@ -28,6 +28,7 @@ public static class Corpus
     internal static IEnumerable<Document> Read(Utf8LineReader reader, CorpusFormat format)
     {
         RecordLayout[] layouts = [.. s_layouts.Where(l => format == CorpusFormat.Auto || l.Key == format).Select(static l => l.Value)];
-        return RecordFile.Read(reader, layouts, format is CorpusFormat.Auto or CorpusFormat.Tsv, "documents").Select(static r => new Document(r.Id, r.Title, r.Text));
+        return RecordFile.Read(reader, layouts, format is CorpusFormat.Auto or CorpusFormat.Tsv, "documents")
+            .Select(static r => new Document(r.Id, r.Title, r.Text));
     }
 }

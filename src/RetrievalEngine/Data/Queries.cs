@@ -6,12 +6,13 @@ namespace RetrievalEngine.Data;
 /// <summary>Streams queries.</summary>
 public static class Queries
 {
-    private static readonly RecordLayout[] s_layouts = [new("_id", "text"), new("query_id", "query"), new("query_id", "query_text"), new("id", "text")];
+    private static readonly RecordLayout[] s_layouts =
+        [new("_id", "text"), new("query_id", "query"), new("query_id", "query_text"), new("id", "text")];
 
     /// <summary>
-    /// The queries of the file <paramref name="path"/>, or of <c>queries.jsonl</c> or <c>queries.tsv</c> in the folder <paramref name="path"/>, in file order:
-    /// JSON lines <c>{"_id", "text"}</c> (BEIR), <c>{"query_id", "query"}</c> (Tevatron), <c>{"id", "text"}</c>, or lines <c>id⇥text</c> (MS MARCO, TREC topics).
-    /// Errors come while it is enumerated.
+    /// The queries of the file <paramref name="path"/>, or of <c>queries.jsonl</c> or <c>queries.tsv</c> in the folder <paramref name="path"/>, in
+    /// file order: JSON lines <c>{"_id", "text"}</c> (BEIR), <c>{"query_id", "query"}</c> (Tevatron), <c>{"id", "text"}</c>, or lines
+    /// <c>id⇥text</c> (MS MARCO, TREC topics). Errors come while it is enumerated.
     /// </summary>
     /// <exception cref="InputException">The file is absent or empty, a line is malformed or not UTF-8, or an id comes twice.</exception>
     public static IEnumerable<Query> Read(string path)

@@ -7,8 +7,8 @@ using System.Text.Json;
 namespace RetrievalEngine.Data;
 
 /// <summary>
-/// Streams files with one record of id, title and text a line: JSON objects or <c>id⇥text</c>. Empty lines are skipped. Ids are remembered, so that one that
-/// comes twice is refused with both lines.
+/// Streams files with one record of id, title and text a line: JSON objects or <c>id⇥text</c>. Empty lines are skipped. Ids are remembered, so that
+/// one that comes twice is refused with both lines.
 /// </summary>
 internal static class RecordFile
 {
@@ -33,7 +33,8 @@ internal static class RecordFile
     /// without any, it has lines <c>id⇥text</c>, and those are accepted besides JSON where <paramref name="allowTsv"/>.
     /// </summary>
     /// <exception cref="InputException">A line is malformed, an id comes twice, or there is no record.</exception>
-    public static IEnumerable<(string Id, string Title, string Text)> Read(Utf8LineReader reader, IReadOnlyList<RecordLayout> layouts, bool allowTsv, string what)
+    public static IEnumerable<(string Id, string Title, string Text)> Read(
+        Utf8LineReader reader, IReadOnlyList<RecordLayout> layouts, bool allowTsv, string what)
     {
         Dictionary<string, long> lines = [];
         RecordLayout? layout = null;

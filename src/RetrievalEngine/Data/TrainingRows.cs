@@ -8,8 +8,8 @@ using System.Text.Json;
 namespace RetrievalEngine.Data;
 
 /// <summary>
-/// Reads and writes Tevatron's inline layout: one JSON object <c>{"query_id", "query", "positive_passages": [{"docid", "title", "text"}], "negative_passages"}</c>
-/// a line.
+/// Reads and writes Tevatron's inline layout, one JSON object a line:
+/// <c>{"query_id", "query", "positive_passages": [{"docid", "title", "text"}], "negative_passages"}</c>.
 /// </summary>
 public static class TrainingRows
 {
@@ -21,7 +21,9 @@ public static class TrainingRows
         foreach (TrainingRow row in Read(reader)) yield return row;
     }
 
-    /// <summary>Writes <paramref name="rows"/> to the file <paramref name="path"/>, which appears whole or not at all; returns how many there were.</summary>
+    /// <summary>
+    /// Writes <paramref name="rows"/> to the file <paramref name="path"/>, which appears whole or not at all; returns how many there were.
+    /// </summary>
     public static int Write(string path, IEnumerable<TrainingRow> rows)
     {
         int count = 0;
@@ -44,7 +46,8 @@ public static class TrainingRows
             if (line.IsEmpty) continue;
             any = true;
             JsonFields row = JsonFields.Parse(line, $"{reader.Name} line {reader.LineNumber}");
-            yield return new TrainingRow(row.Identifier("query_id"), row.Text("query"), Passages(row, "positive_passages"), Passages(row, "negative_passages"));
+            yield return new TrainingRow(
+                row.Identifier("query_id"), row.Text("query"), Passages(row, "positive_passages"), Passages(row, "negative_passages"));
         }
 
         if (!any) throw new InputException($"{reader.Name} holds no rows");

@@ -2,7 +2,9 @@ using System;
 
 namespace RetrievalEngine.Evaluation;
 
-/// <summary>Correlation of two lists of numbers, as semantic textual similarity is measured; NaN where one list is constant or has fewer than two.</summary>
+/// <summary>
+/// Correlation of two lists of numbers, as semantic textual similarity is measured; NaN where one list is constant or has fewer than two.
+/// </summary>
 public static class Correlation
 {
     /// <summary>Pearson's product-moment correlation.</summary>

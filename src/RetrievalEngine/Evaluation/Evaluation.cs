@@ -23,7 +23,9 @@ public sealed class Evaluation
     /// <summary>The measures in trec_eval's order.</summary>
     public IReadOnlyList<MeasureResult> Measures { get; }
 
-    /// <summary>The value over all queries of <paramref name="measure"/>, named as asked for (<c>ndcg_cut.10</c>) or as printed (<c>ndcg_cut_10</c>).</summary>
+    /// <summary>
+    /// The value over all queries of <paramref name="measure"/>, named as asked for (<c>ndcg_cut.10</c>) or as printed (<c>ndcg_cut_10</c>).
+    /// </summary>
     /// <exception cref="ArgumentException">It was not asked for.</exception>
     public double Mean(string measure) => Find(measure).Summary;
 
@@ -36,6 +38,7 @@ public sealed class Evaluation
         int dot = measure.IndexOf('.', StringComparison.Ordinal);
         string printed = dot < 0 ? measure : $"{measure[..dot]}_{measure[(dot + 1)..]}";
         return Measures.FirstOrDefault(m => m.Name == measure || m.Name == printed)
-            ?? throw new ArgumentException($"measure \"{measure}\" was not asked for; there are {string.Join(" ", Measures.Select(static m => m.Name))}", nameof(measure));
+            ?? throw new ArgumentException(
+                $"measure \"{measure}\" was not asked for; there are {string.Join(" ", Measures.Select(static m => m.Name))}", nameof(measure));
     }
 }

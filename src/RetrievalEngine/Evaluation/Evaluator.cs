@@ -38,7 +38,8 @@ public sealed class Evaluator
     public Evaluation Evaluate(Qrels qrels, RunFile run, ZScores? zScores = null)
     {
         string[] queries = [.. run.QueryIds.Where(q => qrels.TryGet(q, out _)).Order(Utf8Order.Instance)];
-        if (queries.Length == 0) throw new InputException("no query is in both the judgements and the run; compare the query ids in the first column of both files");
+        if (queries.Length == 0)
+            throw new InputException("no query is in both the judgements and the run; compare the query ids in the first column of both files");
         RankedJudgements[] rankings = [.. queries.Select(q => RankedJudgements.Create(qrels[q], run[q], _options))];
         int count = _options.AllJudgedQueries ? qrels.Count : queries.Length;
         List<MeasureResult> results = [];
@@ -54,7 +55,8 @@ public sealed class Evaluator
                     if (zScores is not null) values[q] = zScores.Convert(queries[q], name, values[q]);
                 }
 
-                string[] texts = definition.Kind == MeasureKind.GradeString ? Array.ConvertAll(rankings, r => GradeString(r, arguments.Numbers[0])) : [];
+                bool isText = definition.Kind == MeasureKind.GradeString;
+                string[] texts = isText ? Array.ConvertAll(rankings, r => GradeString(r, arguments.Numbers[0])) : [];
                 results.Add(new MeasureResult(name, definition.Kind, values, texts, Summarise(definition.Kind, values, count, qrels), run.Tag));
             }
         }

@@ -21,7 +21,9 @@ internal sealed class MeasureArguments
     /// <summary>Gains given in place of the grade itself.</summary>
     public IReadOnlyDictionary<int, double> Gains { get; private init; } = new Dictionary<int, double>();
 
-    /// <summary>Parses <paramref name="given"/>, what followed the dot of <c>-m <paramref name="name"/>.…</c>; null takes <paramref name="defaults"/>.</summary>
+    /// <summary>
+    /// Parses <paramref name="given"/>, what followed the dot of <c>-m <paramref name="name"/>.…</c>; null takes <paramref name="defaults"/>.
+    /// </summary>
     /// <exception cref="InputException">They are not what the measure takes.</exception>
     public static MeasureArguments Parse(string name, ParameterKind kind, string defaults, string? given)
     {
@@ -73,7 +75,8 @@ internal sealed class MeasureArguments
             int equals = pair.IndexOf('=', StringComparison.Ordinal);
             if (equals < 0 || !int.TryParse(pair.AsSpan(0, equals), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int grade))
                 throw new InputException($"measure {name}.{text}: \"{pair}\" is not grade=gain, as in {name}.1=3,2=9");
-            if (!gains.TryAdd(grade, Number(name, text, pair[(equals + 1)..]))) throw new InputException($"measure {name}.{text}: grade {grade} is given twice");
+            if (!gains.TryAdd(grade, Number(name, text, pair[(equals + 1)..])))
+                throw new InputException($"measure {name}.{text}: grade {grade} is given twice");
         }
 
         return gains;

@@ -23,7 +23,8 @@ internal static class MeasureCatalogue
         Single("Rprec", MeasureKind.Mean, PrecisionMeasures.RPrecision),
         Single("bpref", MeasureKind.Mean, PrecisionMeasures.BinaryPreference),
         Single("recip_rank", MeasureKind.Mean, static r => PrecisionMeasures.ReciprocalRank(r, int.MaxValue)),
-        new("iprec_at_recall", MeasureKind.Mean, ParameterKind.Fractions, Recalls, static (r, a, i) => PrecisionMeasures.InterpolatedPrecision(r, a.Numbers[i])),
+        new("iprec_at_recall", MeasureKind.Mean, ParameterKind.Fractions, Recalls,
+            static (r, a, i) => PrecisionMeasures.InterpolatedPrecision(r, a.Numbers[i])),
         AtDepths("P", Depths, PrecisionMeasures.Precision),
         new("relstring", MeasureKind.GradeString, ParameterKind.Numbers, "10", static (_, _, _) => 0),
         AtDepths("recall", Depths, PrecisionMeasures.Recall),
@@ -32,7 +33,8 @@ internal static class MeasureCatalogue
         new("Rprec_mult", MeasureKind.Mean, ParameterKind.Fractions, ".2,.4,.6,.8,1,1.2,1.4,1.6,1.8,2",
             static (r, a, i) => PrecisionMeasures.RPrecisionMultiple(r, a.Numbers[i])),
         new("utility", MeasureKind.Mean, ParameterKind.Numbers, "1,-1,0,0", static (r, a, _) => PrecisionMeasures.Utility(r, a.Numbers)),
-        new("11pt_avg", MeasureKind.Mean, ParameterKind.Numbers, Recalls, static (r, a, _) => PrecisionMeasures.AverageInterpolatedPrecision(r, a.Numbers)),
+        new("11pt_avg", MeasureKind.Mean, ParameterKind.Numbers, Recalls,
+            static (r, a, _) => PrecisionMeasures.AverageInterpolatedPrecision(r, a.Numbers)),
         Single("binG", MeasureKind.Mean, PrecisionMeasures.BinaryG),
         WithGains("G", GainMeasures.G),
         WithGains("ndcg", GainMeasures.Ndcg),
@@ -59,7 +61,8 @@ internal static class MeasureCatalogue
     /// <summary>Names that stand for several measures.</summary>
     public static readonly IReadOnlyDictionary<string, string[]> Groups = new Dictionary<string, string[]>
     {
-        ["official"] = ["runid", "num_q", "num_ret", "num_rel", "num_rel_ret", "map", "gm_map", "Rprec", "bpref", "recip_rank", "iprec_at_recall", "P"],
+        ["official"] =
+            ["runid", "num_q", "num_ret", "num_rel", "num_rel_ret", "map", "gm_map", "Rprec", "bpref", "recip_rank", "iprec_at_recall", "P"],
         ["set"] = ["runid", "num_q", "num_ret", "num_rel", "num_rel_ret", "utility", "set_P", "set_recall", "set_relative_P", "set_map", "set_F"],
         ["all_trec"] = [.. All.Select(static m => m.Name).Except(NotInAllTrec)],
     };

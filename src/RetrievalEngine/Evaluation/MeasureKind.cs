@@ -12,7 +12,9 @@ internal enum MeasureKind
     /// <summary>Sum of whole numbers.</summary>
     Sum,
 
-    /// <summary>Sum of whole numbers; over all judged queries, the judgements above 0 whatever the relevance level, as trec_eval counts them.</summary>
+    /// <summary>
+    /// Sum of whole numbers; over all judged queries, the judgements above 0 whatever the relevance level, as trec_eval counts them.
+    /// </summary>
     RelevantCount,
 
     /// <summary>Number of queries; not printed for single queries.</summary>

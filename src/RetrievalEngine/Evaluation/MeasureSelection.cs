@@ -45,8 +45,10 @@ internal sealed class MeasureSelection
         foreach (MeasureDefinition measure in MeasureCatalogue.All)
         {
             if (!wanted.Contains(measure.Name)) continue;
-            MeasureArguments arguments = MeasureArguments.Parse(measure.Name, measure.Parameters, measure.Defaults, parameters.GetValueOrDefault(measure.Name));
-            if (measure.Name == "utility" && arguments.Numbers.Length != 4) throw new InputException("measure utility takes 4 numbers, as in utility.2,-1,0,0");
+            MeasureArguments arguments =
+                MeasureArguments.Parse(measure.Name, measure.Parameters, measure.Defaults, parameters.GetValueOrDefault(measure.Name));
+            if (measure.Name == "utility" && arguments.Numbers.Length != 4)
+                throw new InputException("measure utility takes 4 numbers, as in utility.2,-1,0,0");
             measures.Add((measure, arguments));
         }
 
@@ -60,7 +62,9 @@ internal sealed class MeasureSelection
             .OrderByDescending(static m => m.Name.Length)
             .Select(m => name.StartsWith(m.Name + "_", StringComparison.Ordinal) ? $"{m.Name}.{specification[(m.Name.Length + 1)..]}" : null)
             .FirstOrDefault(static s => s is not null);
-        string hint = dotted is null ? $"the measures are {string.Join(" ", MeasureCatalogue.Groups.Keys.Concat(MeasureCatalogue.All.Select(static m => m.Name)))}" : $"try {dotted}";
+        string hint = dotted is null
+            ? $"the measures are {string.Join(" ", MeasureCatalogue.Groups.Keys.Concat(MeasureCatalogue.All.Select(static m => m.Name)))}"
+            : $"try {dotted}";
         return new InputException($"there is no measure \"{specification}\"; {hint}");
     }
 }

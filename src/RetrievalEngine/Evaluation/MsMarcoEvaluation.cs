@@ -5,9 +5,9 @@ using System.Linq;
 namespace RetrievalEngine.Evaluation;
 
 /// <summary>
-/// MRR by the rules of MS MARCO's script: the rank column decides and scores are not looked at; every judgement counts as relevant, whatever its grade;
-/// the sum is divided by the number of judged queries. As there, a rank that no line of a query fills holds the document <c>0</c>, and of two lines
-/// with the same rank the later one counts.
+/// MRR by the rules of MS MARCO's script: the rank column decides and scores are not looked at; every judgement counts as relevant, whatever its
+/// grade; the sum is divided by the number of judged queries. As there, a rank that no line of a query fills holds the document <c>0</c>, and of two
+/// lines with the same rank the later one counts.
 /// </summary>
 /// <param name="MeanReciprocalRank">The mean over the judged queries.</param>
 /// <param name="QueriesRanked">Queries of the run.</param>
@@ -17,7 +17,8 @@ public sealed record MsMarcoEvaluation(double MeanReciprocalRank, int QueriesRan
     private const string EmptyRank = "0";
 
     /// <summary>
-    /// Evaluates the run file <paramref name="runPath"/>: three columns <c>query document rank</c>, or TREC's six columns, of which the fourth is the rank.
+    /// Evaluates the run file <paramref name="runPath"/>: three columns <c>query document rank</c>, or TREC's six columns, of which the fourth is the
+    /// rank.
     /// </summary>
     /// <exception cref="InputException">The file is absent or empty, a line is malformed, or no query of the run is judged.</exception>
     public static MsMarcoEvaluation Evaluate(Qrels qrels, string runPath, int depth = 10)
@@ -52,7 +53,8 @@ public sealed record MsMarcoEvaluation(double MeanReciprocalRank, int QueriesRan
         {
             int count = Math.Min(TrecFields.Split(line, fields), 6);
             if (count == 0) continue;
-            if (count is not (3 or 6)) throw reader.Error($"{count} columns where a run has 3 (query document rank) or 6 (query Q0 document rank score tag)");
+            if (count is not (3 or 6))
+                throw reader.Error($"{count} columns where a run has 3 (query document rank) or 6 (query Q0 document rank score tag)");
             ReadOnlySpan<byte> rankField = line[fields[count == 3 ? 2 : 3]];
             if (!TrecFields.TryInteger(rankField, out int rank) || rank < 1)
                 throw reader.Error($"rank \"{TrecFields.Text(rankField)}\" is not an integer from 1 on");

@@ -52,7 +52,9 @@ internal static class PrecisionMeasures
         return depth <= 0 ? 0 : Precision(r, depth);
     }
 
-    /// <summary>The largest precision at or after the rank where the fraction <paramref name="recall"/> of the relevant documents is reached.</summary>
+    /// <summary>
+    /// The largest precision at or after the rank where the fraction <paramref name="recall"/> of the relevant documents is reached.
+    /// </summary>
     public static double InterpolatedPrecision(RankedJudgements r, double recall)
     {
         int needed = CountAt(r, recall);

@@ -5,7 +5,9 @@ namespace RetrievalEngine.Evaluation;
 /// <summary>Ranks of values, ties sharing the mean of their ranks.</summary>
 internal static class Ranks
 {
-    /// <summary>The rank of each value, from 1 for the smallest; <paramref name="tieCorrection"/> is Σ (t³ - t) over groups of t equal values.</summary>
+    /// <summary>
+    /// The rank of each value, from 1 for the smallest; <paramref name="tieCorrection"/> is Σ (t³ - t) over groups of t equal values.
+    /// </summary>
     public static double[] Average(ReadOnlySpan<double> values, out double tieCorrection)
     {
         double[] sorted = values.ToArray();

@@ -28,8 +28,8 @@ public sealed record RunComparison(
     RandomisationTest Randomisation)
 {
     /// <summary>
-    /// Compares each mean that <paramref name="a"/> and <paramref name="b"/> hold, over the queries in both; where <paramref name="allOf"/> is given, over
-    /// its judged queries, one that a run lacks counting as 0.
+    /// Compares each mean that <paramref name="a"/> and <paramref name="b"/> hold, over the queries in both; where <paramref name="allOf"/> is given,
+    /// over its judged queries, one that a run lacks counting as 0.
     /// </summary>
     /// <exception cref="InputException">The two have no query in common.</exception>
     public static IReadOnlyList<RunComparison> Compare(Evaluation a, Evaluation b, Qrels? allOf = null)
@@ -40,7 +40,8 @@ public sealed record RunComparison(
         foreach (MeasureResult measure in a.Measures.Where(static m => m.Kind == MeasureKind.Mean))
         {
             double[] valuesA = Values(a, measure.Name, queries), valuesB = Values(b, measure.Name, queries);
-            int wins = valuesA.Zip(valuesB).Count(static v => v.Second > v.First), losses = valuesA.Zip(valuesB).Count(static v => v.First > v.Second);
+            int wins = valuesA.Zip(valuesB).Count(static v => v.Second > v.First);
+            int losses = valuesA.Zip(valuesB).Count(static v => v.First > v.Second);
             comparisons.Add(new RunComparison(
                 measure.Name,
                 queries.Length,

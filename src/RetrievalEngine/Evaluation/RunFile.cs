@@ -1,4 +1,5 @@
 using System;
+using System.Buffers;
 using System.Collections.Generic;
 using System.Globalization;
 using System.IO;
@@ -11,6 +12,8 @@ namespace RetrievalEngine.Evaluation;
 /// <summary>A run: for each query the documents that a system retrieved, with their scores.</summary>
 public sealed class RunFile
 {
+    private static readonly SearchValues<char> s_blanks = SearchValues.Create(" \t\n\v\f\r");
+
     private readonly Dictionary<string, List<ScoredDocument>> _queries = [];
     private readonly List<string> _queryIds = [];
 
@@ -52,12 +55,13 @@ public sealed class RunFile
     /// <summary>Writes the run to the file <paramref name="path"/> (see <see cref="Write(TextWriter, RunFormat)"/>).</summary>
     public void Write(string path, RunFormat format = RunFormat.Trec)
     {
-        using StreamWriter writer = new(path, append: false, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), bufferSize: 1 << 16) { NewLine = "\n" };
+        using StreamWriter writer = new(path, append: false, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), bufferSize: 1 << 16);
         Write(writer, format);
     }
 
     /// <summary>
-    /// Writes queries and documents in the order in which they were added, ranks from 1. A score is the shortest decimal that reads back as the same
+    /// Writes queries and documents in the order in which they were added, ranks from 1; an id with a blank, which no reader could tell from two
+    /// columns, is refused. A score is the shortest decimal that reads back as the same
     /// number; where all scores of a query are float32 values, as the same float32 (which keeps their order and their ties).
     /// </summary>
     public void Write(TextWriter writer, RunFormat format = RunFormat.Trec)
@@ -65,10 +69,12 @@ public sealed class RunFile
         foreach (string query in _queryIds)
         {
             List<ScoredDocument> documents = _queries[query];
+            RefuseBlanks(query);
             bool single = documents.TrueForAll(d => (float)d.Score == d.Score);
             for (int i = 0; i < documents.Count; i++)
             {
                 ScoredDocument document = documents[i];
+                RefuseBlanks(document.DocId);
                 writer.Write(query);
                 if (format == RunFormat.MsMarco)
                 {
@@ -98,7 +104,8 @@ public sealed class RunFile
             if (count == 0) continue;
             if (columns == 0)
             {
-                if (count is not (3 or 6)) throw reader.Error($"{count} columns where a run has 6 (query Q0 document rank score tag) or 3 (query document rank)");
+                if (count is not (3 or 6))
+                    throw reader.Error($"{count} columns where a run has 6 (query Q0 document rank score tag) or 3 (query document rank)");
                 columns = count;
             }
 
@@ -126,10 +133,17 @@ public sealed class RunFile
         return run;
     }
 
+    private static void RefuseBlanks(string id)
+    {
+        if (id.Length == 0 || id.AsSpan().ContainsAny(s_blanks))
+            throw new InputException($"id \"{id}\" cannot be written to a run, whose columns are separated by blanks; rename it");
+    }
+
     private static string Same(string last, ReadOnlySpan<byte> field)
     {
         Span<byte> bytes = stackalloc byte[64];
-        return System.Text.Encoding.UTF8.TryGetBytes(last, bytes, out int length) && field.SequenceEqual(bytes[..length]) ? last : TrecFields.Text(field);
+        bool isSame = System.Text.Encoding.UTF8.TryGetBytes(last, bytes, out int length) && field.SequenceEqual(bytes[..length]);
+        return isSame ? last : TrecFields.Text(field);
     }
 
     private void SetTag(ReadOnlySpan<byte> field) => Tag = Same(Tag, field);
@@ -145,7 +159,8 @@ public sealed class RunFile
             {
                 if (!seen.TryAdd(documents[i].DocId, i))
                 {
-                    throw new InputException($"{name} line {lines[query][i]}: document \"{documents[i].DocId}\" is there twice for query \"{query}\" " +
+                    throw new InputException(
+                        $"{name} line {lines[query][i]}: document \"{documents[i].DocId}\" is there twice for query \"{query}\" " +
                         $"(first in line {lines[query][seen[documents[i].DocId]]})");
                 }
             }

@@ -4,8 +4,9 @@ using System.Collections.Generic;
 namespace RetrievalEngine.Evaluation;
 
 /// <summary>
-/// Wilcoxon's signed-rank test of paired values with SciPy's conventions (<c>wilcoxon</c>): two-sided, pairs without difference dropped, no continuity
-/// correction; exact for up to 50 pairs without ties and zeros or up to 13 pairs in any case, else the normal approximation with tie correction.
+/// Wilcoxon's signed-rank test of paired values with SciPy's conventions (<c>wilcoxon</c>): two-sided, pairs without difference dropped, no
+/// continuity correction; exact for up to 50 pairs without ties and zeros or up to 13 pairs in any case, else the normal approximation with tie
+/// correction.
 /// </summary>
 /// <param name="W">The smaller of the sums of ranks of positive and of negative differences.</param>
 /// <param name="P">The p-value; NaN where no pair differs and the approximation is used.</param>
@@ -36,7 +37,8 @@ public readonly record struct WilcoxonSignedRankTest(double W, double P)
 
         double w = Math.Min(positive, negative);
         bool regular = tieCorrection == 0 && ranks.Length == a.Length;
-        return new WilcoxonSignedRankTest(w, a.Length <= (regular ? MaxExact : MaxExactWithTies) ? Exact(ranks, w) : Approximate(ranks.Length, positive, tieCorrection));
+        bool exact = a.Length <= (regular ? MaxExact : MaxExactWithTies);
+        return new WilcoxonSignedRankTest(w, exact ? Exact(ranks, w) : Approximate(ranks.Length, positive, tieCorrection));
     }
 
     /// <summary>

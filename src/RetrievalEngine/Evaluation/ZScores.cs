@@ -46,7 +46,9 @@ public sealed class ZScores
         return value == entry.Mean ? 0 : Missing;
     }
 
-    /// <summary>Unlike a score, a mean may be NaN: of a measure that a reference run leaves undefined. Its sign, which .NET sets, is C's: none.</summary>
+    /// <summary>
+    /// Unlike a score, a mean may be NaN: of a measure that a reference run leaves undefined. Its sign, which .NET sets, is C's: none.
+    /// </summary>
     private static double Number(Utf8LineReader reader, ReadOnlySpan<byte> field)
     {
         if (TrecFields.TryScore(field, out double value)) return value;

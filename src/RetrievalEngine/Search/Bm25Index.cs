@@ -7,9 +7,9 @@ using System.Threading;
 namespace RetrievalEngine.Search;
 
 /// <summary>
-/// An inverted index in memory with BM25 scores (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009): a query term of document frequency
-/// df adds <c>ln(1 + (N - df + 0.5) / (df + 0.5)) · tf / (tf + k1 (1 - b + b · length / average length))</c> for each time that it is in the query.
-/// Unchangeable once built, so that many threads may search it.
+/// An inverted index in memory with BM25 scores (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009): a query term of document
+/// frequency df adds <c>ln(1 + (N - df + 0.5) / (df + 0.5)) · tf / (tf + k1 (1 - b + b · length / average length))</c> for each time that it is in
+/// the query. Unchangeable once built, so that many threads may search it.
 /// </summary>
 public sealed class Bm25Index
 {
@@ -86,7 +86,8 @@ public sealed class Bm25Index
     }
 
     /// <summary>
-    /// The best <paramref name="depth"/> documents that share a term with <paramref name="query"/>, best first; of equal scores the lower row comes first.
+    /// The best <paramref name="depth"/> documents that share a term with <paramref name="query"/>, best first; of equal scores the lower row comes
+    /// first.
     /// </summary>
     public SearchHit[] Search(string query, int depth)
     {

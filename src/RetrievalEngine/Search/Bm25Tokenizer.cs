@@ -4,14 +4,15 @@ using System.Collections.Frozen;
 namespace RetrievalEngine.Search;
 
 /// <summary>
-/// BM25's terms: maximal runs of <c>a</c> to <c>z</c> and <c>0</c> to <c>9</c> in the lower-cased text, without Lucene's 33 English stop words, not stemmed.
+/// BM25's terms: maximal runs of <c>a</c> to <c>z</c> and <c>0</c> to <c>9</c> in the lower-cased text, without Lucene's 33 English stop words, not
+/// stemmed.
 /// </summary>
 internal ref struct Bm25Tokenizer
 {
     private static readonly FrozenSet<string>.AlternateLookup<ReadOnlySpan<char>> s_stopWords = FrozenSet.Create(
         StringComparer.Ordinal,
-        "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into", "is", "it", "no", "not", "of", "on", "or", "such", "that", "the",
-        "their", "then", "there", "these", "they", "this", "to", "was", "will", "with").GetAlternateLookup<ReadOnlySpan<char>>();
+        "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into", "is", "it", "no", "not", "of", "on", "or", "such", "that",
+        "the", "their", "then", "there", "these", "they", "this", "to", "was", "will", "with").GetAlternateLookup<ReadOnlySpan<char>>();
 
     private readonly ReadOnlySpan<char> _text;
     private char[] _term;
@@ -46,7 +47,9 @@ internal ref struct Bm25Tokenizer
         return false;
     }
 
-    /// <summary>The lower-case letter or digit, or 0 for what separates terms. Two characters outside ASCII have an ASCII letter as lower case.</summary>
+    /// <summary>
+    /// The lower-case letter or digit, or 0 for what separates terms. Two characters outside ASCII have an ASCII letter as lower case.
+    /// </summary>
     private static char Lower(char c) => c switch
     {
         (>= 'a' and <= 'z') or (>= '0' and <= '9') => c,

@@ -10,8 +10,8 @@ using RetrievalEngine.Search;
 namespace RetrievalEngine.Training;
 
 /// <summary>
-/// Mines hard negatives: documents that a search ranks high for a query and that are not relevant. Positives are left out by id and, as copies under other ids,
-/// by title and text. The same inputs give the same negatives, whatever the number of threads.
+/// Mines hard negatives: documents that a search ranks high for a query and that are not relevant. Positives are left out by id and, as copies under
+/// other ids, by title and text. The same inputs give the same negatives, whatever the number of threads.
 /// </summary>
 public sealed class HardNegativeMiner
 {
@@ -28,7 +28,7 @@ public sealed class HardNegativeMiner
     {
         if (options.NumNegatives < 1) throw new InputException($"the number of negatives is {options.NumNegatives} but must be 1 or more");
         if (options.RangeMin < 0 || options.RangeMax <= options.RangeMin)
-            throw new InputException($"the rank range {options.RangeMin} to {options.RangeMax} is empty; the first number counts the ranks that are passed over");
+            throw new InputException($"the rank range {options.RangeMin} to {options.RangeMax} is empty; the first counts the ranks passed over");
         _corpus = corpus;
         _ranker = ranker;
         _options = options;
@@ -39,7 +39,8 @@ public sealed class HardNegativeMiner
     public Document? Find(string id) => _rows.TryGetValue(id, out int row) ? _corpus[row] : null;
 
     /// <summary>
-    /// Mines negatives for each of <paramref name="rows"/> (their own negatives are not looked at), on <paramref name="threads"/> threads, in the order given.
+    /// Mines negatives for each of <paramref name="rows"/> (their own negatives are not looked at), on <paramref name="threads"/> threads, in the
+    /// order given.
     /// </summary>
     public IEnumerable<(TrainingRow Row, MinedNegatives Mined)> MineAll(
         IReadOnlyList<TrainingRow> rows, int threads, IProgress<ProgressUpdate>? progress = null, CancellationToken cancellation = default)
@@ -49,15 +50,15 @@ public sealed class HardNegativeMiner
         for (int start = 0; start < rows.Count; start += BlockSize)
         {
             int first = start, count = Math.Min(BlockSize, rows.Count - start);
-            Parallel.For(0, count, parallel, i => mined[i] = Mine(new Query(rows[first + i].QueryId, rows[first + i].Query), rows[first + i].Positives));
+            Parallel.For(0, count, parallel, i => mined[i] = Mine(rows[first + i]));
             for (int i = 0; i < count; i++) yield return (rows[first + i] with { Negatives = mined[i].Negatives }, mined[i]);
             progress?.Report(new ProgressUpdate("mine negatives", start + count, rows.Count, "queries"));
         }
     }
 
     /// <summary>
-    /// The negatives of one query. With a margin, a query none of whose <paramref name="positives"/> is in the corpus has no score to keep a distance from,
-    /// and so no negatives.
+    /// The negatives of one query. With a margin, a query none of whose <paramref name="positives"/> is in the corpus has no score to keep a distance
+    /// from, and so no negatives.
     /// </summary>
     public MinedNegatives Mine(Query query, IReadOnlyList<Document> positives)
     {
@@ -79,6 +80,8 @@ public sealed class HardNegativeMiner
         if (candidates.Count > _options.NumNegatives) candidates = Draw(query.Id, candidates);
         return new MinedNegatives([.. candidates.Select(row => _corpus[row])], positivesFound, duplicates, outside);
     }
+
+    private MinedNegatives Mine(TrainingRow row) => Mine(new Query(row.QueryId, row.Query), row.Positives);
 
     private static string Content(Document document) => $"{document.Title} {document.Text}".Trim();
 

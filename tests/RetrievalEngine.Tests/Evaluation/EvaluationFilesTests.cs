@@ -84,6 +84,16 @@ internal sealed class EvaluationFilesTests
         Assert.That(text.ToString(), Is.EqualTo("7\t11\t1\n7\t12\t2\n"));
     }
 
+    [TestCase("a b", "d")]
+    [TestCase("q", "d\t1")]
+    [TestCase("q", "")]
+    public void Run_IdWithBlank_NotWritten(string query, string document)
+    {
+        RunFile run = new("tag");
+        run.Add(query, [new ScoredDocument(document, 2)]);
+        Assert.That(() => run.Write(TextWriter.Null), Throws.TypeOf<InputException>().With.Message.Contains("separated by blanks"));
+    }
+
     [Test]
     public void MsMarco_RankColumnDecides_EveryJudgementIsRelevant()
     {
@@ -93,7 +103,8 @@ internal sealed class EvaluationFilesTests
         qrels.TryAdd("3", "9", 1);
         using Utf8LineReader reader = Reader("1 Q0 5 4 100 t\n1 Q0 6 1 1 t\n2 Q0 8 1 1 t\n");
         MsMarcoEvaluation evaluation = MsMarcoEvaluation.Evaluate(qrels, reader, 10);
-        Assert.That(evaluation.MeanReciprocalRank, Is.EqualTo((0.25 + 0.5) / 3).Within(1e-16), "document 0 fills the ranks that query 2 leaves empty");
+        Assert.That(evaluation.MeanReciprocalRank, Is.EqualTo((0.25 + 0.5) / 3).Within(1e-16),
+            "document 0 fills the ranks that query 2 leaves empty");
         Assert.That(evaluation.QueriesRanked, Is.EqualTo(2));
     }
 
@@ -101,7 +112,9 @@ internal sealed class EvaluationFilesTests
     public void LineReader_LongLinesAndBadBytes_Refused()
     {
         using Utf8LineReader tooLong = new(new MemoryStream(new byte[200_000]), "file", maxLineBytes: 100_000);
-        Assert.That(() => tooLong.TryRead(out _), Throws.TypeOf<InputException>().With.Message.EqualTo("file line 1: the line is longer than 100000 bytes"));
+        Assert.That(
+            () => tooLong.TryRead(out _),
+            Throws.TypeOf<InputException>().With.Message.EqualTo("file line 1: the line is longer than 100000 bytes"));
         using Utf8LineReader notUtf8 = new(new MemoryStream([(byte)'a', (byte)'\n', 0xC3, 0x28]), "file");
         Assert.That(notUtf8.TryRead(out _), Is.True);
         Assert.That(() => notUtf8.TryRead(out _), Throws.TypeOf<InputException>().With.Message.StartsWith("file line 2: is not valid UTF-8"));

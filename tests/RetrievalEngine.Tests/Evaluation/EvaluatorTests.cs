@@ -29,7 +29,8 @@ internal sealed class EvaluatorTests
     [TestCase(2, "P.1", 0.0)]
     [TestCase(2, "ndcg_cut.10", 0.8597)]
     public void RelevanceLevel_CountsForBinaryMeasuresOnly(int level, string measure, double expected) =>
-        Assert.That(Evaluate("a1 b2 c0", "a=3 b=2 c=1", new EvaluationOptions { RelevanceLevel = level }, measure), Is.EqualTo(expected).Within(0.00005));
+        Assert.That(
+            Evaluate("a1 b2 c0", "a=3 b=2 c=1", new EvaluationOptions { RelevanceLevel = level }, measure), Is.EqualTo(expected).Within(0.00005));
 
     [TestCase("map", 0.25)]
     [TestCase("recall.1000", 0.5)]
@@ -51,7 +52,8 @@ internal sealed class EvaluatorTests
         Assert.Multiple(() =>
         {
             Assert.That(Evaluator.Create(["map"]).Evaluate(qrels, run).Mean("map"), Is.EqualTo(1));
-            Assert.That(Evaluator.Create(["map"], new EvaluationOptions { AllJudgedQueries = true }).Evaluate(qrels, run).Mean("map"), Is.EqualTo(0.5));
+            Assert.That(Evaluator.Create(["map"], new EvaluationOptions { AllJudgedQueries = true }).Evaluate(qrels, run).Mean("map"),
+                Is.EqualTo(0.5));
         });
     }
 
@@ -83,7 +85,9 @@ internal sealed class EvaluatorTests
 
     [Test]
     public void NoCommonQuery_Refused() =>
-        Assert.That(() => Evaluator.Create([]).Evaluate(Judge("q1", "a1"), Run("q2", "a=1")), Throws.TypeOf<InputException>().With.Message.Contains("no query is in both"));
+        Assert.That(
+            () => Evaluator.Create([]).Evaluate(Judge("q1", "a1"), Run("q2", "a=1")),
+            Throws.TypeOf<InputException>().With.Message.Contains("no query is in both"));
 
     [Test]
     public void RepeatedMeasure_FirstParametersCount()

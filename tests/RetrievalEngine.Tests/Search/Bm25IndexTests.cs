@@ -37,7 +37,8 @@ internal sealed class Bm25IndexTests
     [Test]
     public void Search_Ties_LowerRowFirst_AlsoAtTheCut()
     {
-        Bm25Index index = Bm25Index.Build(Enumerable.Range(0, 100).Select(static i => ($"{i}", i % 3 == 0 ? "same words here" : "same words")), Bm25Options.Default);
+        IEnumerable<(string, string)> documents = Enumerable.Range(0, 100).Select(static i => ($"{i}", i % 3 == 0 ? "same long" : "same"));
+        Bm25Index index = Bm25Index.Build(documents, Bm25Options.Default);
         Assert.That(index.Search("same", 40).Select(static h => h.Row), Is.EqualTo(Enumerable.Range(0, 100).Where(static i => i % 3 != 0).Take(40)));
     }
 
@@ -80,10 +81,12 @@ internal sealed class Bm25IndexTests
         RunFile run = new("bm25");
         foreach (Query query in Queries.Read(folder))
         {
-            if (qrels.TryGet(query.Id, out _)) run.Add(query.Id, index.Search(query.Text, 1000).Select(h => new ScoredDocument(index.Ids[h.Row], h.Score)));
+            if (qrels.TryGet(query.Id, out _))
+                run.Add(query.Id, index.Search(query.Text, 1000).Select(h => new ScoredDocument(index.Ids[h.Row], h.Score)));
         }
 
-        RetrievalEngine.Evaluation.Evaluation evaluation = Evaluator.Create(["map", "ndcg_cut.10", "recip_rank", "recall.100"], new EvaluationOptions { AllJudgedQueries = true })
+        RetrievalEngine.Evaluation.Evaluation evaluation = Evaluator
+            .Create(["map", "ndcg_cut.10", "recip_rank", "recall.100"], new EvaluationOptions { AllJudgedQueries = true })
             .Evaluate(qrels, run);
         TestContext.Out.WriteLine(string.Join(' ', evaluation.Measures.Select(static m => $"{m.Name} {m.Summary:F4}")));
         Assert.Multiple(() =>

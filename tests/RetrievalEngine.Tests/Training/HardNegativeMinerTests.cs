@@ -12,7 +12,8 @@ namespace RetrievalEngine.Tests.Training;
 
 internal sealed class HardNegativeMinerTests
 {
-    private static readonly Document[] s_corpus = [.. Enumerable.Range(0, 20).Select(static i => new Document($"d{i}", "", i is 5 or 6 ? "copy" : $"text {i}"))];
+    private static readonly Document[] s_corpus =
+        [.. Enumerable.Range(0, 20).Select(static i => new Document($"d{i}", "", i is 5 or 6 ? "copy" : $"text {i}"))];
 
     // Scores 20, 19, … by row.
     [TestCase(0, 5, null, null, "d0 d1 d3 d4")]
@@ -49,18 +50,22 @@ internal sealed class HardNegativeMinerTests
 
     [Test]
     public void Mine_MarginWithoutScoredPositive_NoNegatives() =>
-        Assert.That(Ids(Miner(new HardNegativeOptions { RelativeMargin = 0.05 }).Mine(new Query("q", ""), [new Document("elsewhere", "", "x")])), Is.Empty);
+        Assert.That(Ids(Miner(new HardNegativeOptions { RelativeMargin = 0.05 }).Mine(new Query("q", ""), [new Document("elsewhere", "", "x")])),
+            Is.Empty);
 
     [Test]
     public void Mine_LowestPositiveSetsTheMargin() =>
-        Assert.That(Ids(Miner(new HardNegativeOptions { NumNegatives = 1, AbsoluteMargin = 0.5 }).Mine(new Query("q", ""), [s_corpus[0], s_corpus[9]])), Is.EqualTo("d10"));
+        Assert.That(
+            Ids(Miner(new HardNegativeOptions { NumNegatives = 1, AbsoluteMargin = 0.5 }).Mine(new Query("q", ""), [s_corpus[0], s_corpus[9]])),
+            Is.EqualTo("d10"));
 
     [Test]
     public void MineAll_Random_SameForAnyThreads_DifferentForQueriesAndSeeds()
     {
         HardNegativeOptions options = new() { NumNegatives = 5, RangeMax = 20, Random = true };
         TrainingRow[] rows = [.. Enumerable.Range(0, 600).Select(static i => new TrainingRow($"q{i}", "", [s_corpus[2]], []))];
-        string[] one = [.. Miner(options).MineAll(rows, 1).Select(static m => Ids(m.Mined))], four = [.. Miner(options).MineAll(rows, 4).Select(static m => Ids(m.Mined))];
+        string[] one = [.. Miner(options).MineAll(rows, 1).Select(static m => Ids(m.Mined))];
+        string[] four = [.. Miner(options).MineAll(rows, 4).Select(static m => Ids(m.Mined))];
         Assert.That(four, Is.EqualTo(one));
         Assert.That(one.Distinct().Count(), Is.GreaterThan(500));
         Assert.That(one, Is.All.Not.Contains("d2 ").And.All.Not.Contains("d6"));
@@ -73,7 +78,9 @@ internal sealed class HardNegativeMinerTests
     public void BadOptions_Refused(int negatives, int rangeMin, int rangeMax) => Assert.That(
         () => Miner(new HardNegativeOptions { NumNegatives = negatives, RangeMin = rangeMin, RangeMax = rangeMax }), Throws.TypeOf<InputException>());
 
-    /// <summary>The reference stack mined SciFact's train split by the same rule: the first 8 of the best 60 that are not relevant, ties by row.</summary>
+    /// <summary>
+    /// The reference stack mined SciFact's train split by the same rule: the first 8 of the best 60 that are not relevant, ties by row.
+    /// </summary>
     [Test]
     public void SciFact_SameNegativesAsTheReference()
     {
@@ -86,7 +93,8 @@ internal sealed class HardNegativeMinerTests
         Dictionary<string, string> queries = Queries.Read(files.QueriesPath).ToDictionary(static q => q.Id, static q => q.Text);
         TrainingRow[] rows =
         [
-            .. qrels.QueryIds.Select(q => new TrainingRow(q, queries[q], [.. qrels[q].Where(static g => g.Value > 0).Select(g => miner.Find(g.Key)).OfType<Document>()], [])),
+            .. qrels.QueryIds.Select(q =>
+                new TrainingRow(q, queries[q], [.. qrels[q].Where(static g => g.Value > 0).Select(g => miner.Find(g.Key)).OfType<Document>()], [])),
         ];
         List<TrainingRow> expected = [.. TrainingRows.Read(expectedPath)];
         List<TrainingRow> mined = [.. miner.MineAll(rows, 2).Select(static m => m.Row)];
@@ -107,7 +115,8 @@ internal sealed class HardNegativeMinerTests
 
     private sealed class ByRow : IDocumentRanker
     {
-        public IReadOnlyList<SearchHit> Rank(Query query, int depth) => [.. Enumerable.Range(0, Math.Min(20, depth)).Select(r => new SearchHit(r, Score(query, r)))];
+        public IReadOnlyList<SearchHit> Rank(Query query, int depth) =>
+            [.. Enumerable.Range(0, Math.Min(20, depth)).Select(r => new SearchHit(r, Score(query, r)))];
 
         public double Score(Query query, int row) => 20 - row;
     }

@@ -1,3 +1,4 @@
+using System;
 using System.Collections.Generic;
 using System.IO;
 using System.Linq;
@@ -21,13 +22,28 @@ internal sealed class MetricsVerifierTests
     [TestCase("expected.jsonl", "\"qid\": \"q1\"", "\"qid\": \"other\"", "map")]
     public void ChangedExpectation_Fails(string file, string old, string changed, string measure)
     {
-        string folder = Directory.CreateDirectory(Path.Combine(TestContext.CurrentContext.WorkDirectory, Path.GetRandomFileName())).FullName;
-        foreach (string source in Directory.GetFiles(CommittedFolder())) File.Copy(source, Path.Combine(folder, Path.GetFileName(source)));
-        string path = Path.Combine(folder, file), text = File.ReadAllText(path);
+        using TempFolder folder = new();
+        foreach (string source in Directory.GetFiles(CommittedFolder())) File.Copy(source, folder.File(Path.GetFileName(source)));
+        string path = folder.File(file), text = File.ReadAllText(path);
         Assert.That(text, Does.Contain(old));
         File.WriteAllText(path, text.Replace(old, changed));
-        Assert.That(MetricsVerifier.Verify(folder).Where(static i => i.Outcome == VerificationOutcome.Failed).Select(static i => i.Measure), Does.Contain(measure));
-        Directory.Delete(folder, recursive: true);
+        Assert.That(MetricsVerifier.Verify(folder.Path).Where(static i => i.Outcome == VerificationOutcome.Failed).Select(static i => i.Measure),
+            Does.Contain(measure));
+    }
+
+    [TestCase("expected.jsonl")]
+    [TestCase("sts.jsonl")]
+    [TestCase("stats.json")]
+    public void DamagedFolder_OnlyInputException(string file)
+    {
+        using TempFolder folder = new();
+        foreach (string source in Directory.GetFiles(CommittedFolder())) File.Copy(source, folder.File(Path.GetFileName(source)));
+        byte[] valid = File.ReadAllBytes(folder.File(file));
+        Fuzz.Run(valid[..Math.Min(valid.Length, 20_000)], damaged =>
+        {
+            File.WriteAllBytes(folder.File(file), damaged);
+            _ = MetricsVerifier.Verify(folder.Path).Count();
+        }, rounds: 100);
     }
 
     private static string CommittedFolder() => Path.Combine(TestContext.CurrentContext.TestDirectory, "Data", "metrics");
@@ -37,6 +53,7 @@ internal sealed class MetricsVerifierTests
         Assert.That(MetricsVerifier.Recognises(folder), Is.True);
         List<VerificationItem> items = [.. MetricsVerifier.Verify(folder)];
         Assert.That(items, Has.Count.EqualTo(29));
-        Assert.That(items.Select(static i => (i.Measure, i.Error, i.Outcome)), Is.All.Matches<(string, double Error, VerificationOutcome Outcome)>(static i => i.Outcome == VerificationOutcome.Ok && i.Error <= 1e-12));
+        Assert.That(items.Select(static i => (i.Measure, i.Error, i.Outcome)),
+            Is.All.Matches<(string, double Error, VerificationOutcome Outcome)>(static i => i.Outcome == VerificationOutcome.Ok && i.Error <= 1e-12));
     }
 }
