@@ -40,7 +40,7 @@ internal static class EvaluateCommand
         Option<bool> perQuery = new("-q", "--query_eval_wanted") { Description = "Print each query's values too" };
         Option<bool> noSummary = new("-n", "--nosummary") { Description = "Do not print the values over all queries" };
         Option<bool> judgedOnly = new("-J", "--Judged_docs_only") { Description = "Take documents that are not judged out of the run first" };
-        Option<int> level = new("-l", "--level_for_rel") 
+        Option<int> level = new("-l", "--level_for_rel")
         {
             Description = "The smallest grade that is relevant",
             HelpName = "N",
@@ -50,7 +50,7 @@ internal static class EvaluateCommand
         Option<long> collection = new("-N", "--Number_docs_in_coll") { Description = "Documents in the collection (for utility)", HelpName = "N" };
         Option<string?> zScores = new("-Z", "--Zscore") { Description = "Print distances from FILE's means, in deviations", HelpName = "FILE" };
         Option<string[]> measures = new("-m", "--measure") { Description = "A measure or group of measures; may be repeated", HelpName = "MEASURE" };
-        Option<string> rules = new("--rules") 
+        Option<string> rules = new("--rules")
         {
             Description = "trec, or msmarco: the MS MARCO script's MRR (-M sets the depth)",
             DefaultValueFactory = _ => "trec",
