@@ -1,0 +1,92 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using RetrievalEngine.Checkpoints;
+using RetrievalEngine.Compute;
+
+namespace RetrievalEngine.Models;
+
+/// <summary>Gives a network LoRA adapters: fresh ones, or those of a PEFT folder; and takes them out again, as a folder or merged into the weights.</summary>
+public static class LoraWeights
+{
+    private const string Root = "base_model.model.";
+
+    /// <summary>The name under which PEFT stores the parameter <paramref name="name"/> of an adapter.</summary>
+    public static string PeftName(string name) => Root + name;
+
+    /// <summary>Fresh adapters on every linear map that <paramref name="config"/> targets: A uniform in ±1/√in as PEFT's default, B zero, so that the network computes what it did.</summary>
+    /// <exception cref="InputException">No linear map of the network is targeted.</exception>
+    public static void Attach(IBackend backend, Transformer model, AdapterConfig config, ulong seed)
+    {
+        ArgumentNullException.ThrowIfNull(backend);
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(config);
+        Linear[] targets = [.. model.Linears.Where(linear => config.Targets(linear.Name))];
+        if (targets.Length == 0)
+        {
+            IEnumerable<string> ends = model.Linears.Select(linear => linear.Name[(linear.Name.LastIndexOf('.') + 1)..]).Distinct();
+            throw new InputException($"the LoRA target modules {string.Join(",", config.TargetModules)} name no linear map of the model; it has {string.Join(", ", ends)}");
+        }
+
+        foreach (Linear linear in targets)
+        {
+            int rank = config.RankOf(linear.Name);
+            float[] a = new float[rank * linear.Inputs];
+            double bound = 1 / Math.Sqrt(linear.Inputs);
+            ulong stream = seed ^ RandomWeights.Hash(Adapter.NameOfA(linear.Name));
+            for (int i = 0; i < a.Length; i++) a[i] = (float)(bound * ((2 * RandomWeights.Uniform(stream, (ulong)i)) - 1));
+            Attach(backend, model, linear, a, new float[linear.Outputs * rank], rank, config);
+        }
+    }
+
+    /// <summary>The adapters of the PEFT folder <paramref name="folder"/>; returns its configuration.</summary>
+    /// <exception cref="InputException">The folder is damaged, or is not for this network.</exception>
+    public static AdapterConfig Load(IBackend backend, Transformer model, string folder)
+    {
+        ArgumentNullException.ThrowIfNull(backend);
+        ArgumentNullException.ThrowIfNull(model);
+        using Adapter adapter = Adapter.Load(folder);
+        if (adapter.Saved.Canonical.Count > 0)
+            throw new InputException($"{folder}: the adapter replaces {string.Join(", ", adapter.Saved.Canonical)} (modules_to_save), which a retriever does not have");
+        Dictionary<string, Linear> linears = model.Linears.ToDictionary(linear => linear.Name, StringComparer.Ordinal);
+        foreach (AdapterModule module in adapter.Modules)
+        {
+            if (!linears.TryGetValue(module.Name, out Linear? linear)) throw new InputException($"{folder}: the adapter is for {module.Name}, which the model does not have");
+            if (module.Inputs != linear.Inputs || module.Outputs != linear.Outputs)
+                throw new InputException($"{folder}: the adapter of {module.Name} maps {module.Inputs} to {module.Outputs} but the model maps {linear.Inputs} to {linear.Outputs}");
+            Attach(backend, model, linear, adapter.Weights.ReadFloat32(module.A.Name), adapter.Weights.ReadFloat32(module.B.Name), module.Rank, adapter.Config);
+        }
+
+        return adapter.Config;
+    }
+
+    /// <summary>Writes the adapters of <paramref name="model"/> as a PEFT folder, each file in one step.</summary>
+    public static void Save(IBackend backend, Transformer model, AdapterConfig config, string folder)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        Adapter.Save(folder, config, [.. model.LoraParameters.Select(p => TensorSource.FromTensor(p.Name, backend, p.Value, DType.F32))], modulePrefix: "");
+    }
+
+    /// <summary>W + scale · B·A of <paramref name="linear"/> as float32 [out, in]; W itself without an adapter.</summary>
+    public static float[] Merged(IBackend backend, Linear linear)
+    {
+        ArgumentNullException.ThrowIfNull(backend);
+        ArgumentNullException.ThrowIfNull(linear);
+        using DeviceMemory memory = backend.Allocate(linear.Weight.Value.Count * sizeof(float));
+        Tensor merged = new(memory, 0, linear.Weight.Value.Shape, DType.F32);
+        backend.Cast(linear.Weight.Value, merged);
+        if (linear.Lora is { } lora) backend.MatMul(lora.B.Value, lora.A.Value, merged, alpha: lora.Scale, accumulate: true);
+        return backend.ToArray(merged);
+    }
+
+    private static void Attach(IBackend backend, Transformer model, Linear linear, float[] a, float[] b, int rank, AdapterConfig config)
+    {
+        DeviceMemory memory = backend.Allocate((a.Length + b.Length) * sizeof(float));
+        model.Own(memory);
+        Tensor tensorA = new(memory, 0, new Shape(rank, linear.Inputs), DType.F32), tensorB = new(memory, tensorA.Bytes, new Shape(linear.Outputs, rank), DType.F32);
+        backend.Upload<float>(a, tensorA);
+        backend.Upload<float>(b, tensorB);
+        linear.Lora = new LoraAdapter(
+            new Parameter(Adapter.NameOfA(linear.Name), tensorA), new Parameter(Adapter.NameOfB(linear.Name), tensorB), config.ScaleOf(linear.Name), (float)config.LoraDropout);
+    }
+}
