@@ -1,3 +1,12 @@
 using BenchmarkDotNet.Running;
+using RetrievalEngine.Bench;
 
-BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);
+switch (args)
+{
+    case ["training-step", .. string[] rest]:
+        TrainingStep.Run(rest);
+        break;
+    default:
+        BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);
+        break;
+}

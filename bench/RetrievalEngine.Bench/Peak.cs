@@ -1,0 +1,67 @@
+using System;
+using System.Diagnostics;
+using System.Runtime.Intrinsics;
+using System.Threading;
+
+namespace RetrievalEngine.Bench;
+
+/// <summary>What the machine can do at best, measured in the run whose results are held against it.</summary>
+internal static class Peak
+{
+    /// <summary>float32 fused multiply-adds in flops per second over <paramref name="threads"/> threads: 16 independent accumulators of 512 bits each, best of several runs.</summary>
+    public static double Fma(int threads)
+    {
+        const int rounds = 4_000_000;
+        double best = 0;
+        for (int run = 0; run < 5; run++)
+        {
+            using Barrier barrier = new(threads + 1);
+            Thread[] workers = new Thread[threads];
+            for (int t = 0; t < threads; t++)
+            {
+                workers[t] = new Thread(() =>
+                {
+                    barrier.SignalAndWait();
+                    if (float.IsNaN(Chains(rounds))) Console.Error.WriteLine("NaN");
+                    barrier.SignalAndWait();
+                });
+                workers[t].Start();
+            }
+
+            barrier.SignalAndWait();
+            long start = Stopwatch.GetTimestamp();
+            barrier.SignalAndWait();
+            best = Math.Max(best, threads * (double)rounds * 16 * 16 * 2 / Stopwatch.GetElapsedTime(start).TotalSeconds);
+            foreach (Thread worker in workers) worker.Join();
+        }
+
+        return best;
+    }
+
+    private static float Chains(int rounds)
+    {
+        Vector512<float> x = Vector512.Create(0.999f), y = Vector512.Create(0.001f);
+        Vector512<float> a0 = x, a1 = x, a2 = x, a3 = x, a4 = x, a5 = x, a6 = x, a7 = x, b0 = y, b1 = y, b2 = y, b3 = y, b4 = y, b5 = y, b6 = y, b7 = y;
+        for (int i = 0; i < rounds; i++)
+        {
+            a0 = Vector512.FusedMultiplyAdd(a0, x, y);
+            a1 = Vector512.FusedMultiplyAdd(a1, x, y);
+            a2 = Vector512.FusedMultiplyAdd(a2, x, y);
+            a3 = Vector512.FusedMultiplyAdd(a3, x, y);
+            a4 = Vector512.FusedMultiplyAdd(a4, x, y);
+            a5 = Vector512.FusedMultiplyAdd(a5, x, y);
+            a6 = Vector512.FusedMultiplyAdd(a6, x, y);
+            a7 = Vector512.FusedMultiplyAdd(a7, x, y);
+            b0 = Vector512.FusedMultiplyAdd(b0, x, y);
+            b1 = Vector512.FusedMultiplyAdd(b1, x, y);
+            b2 = Vector512.FusedMultiplyAdd(b2, x, y);
+            b3 = Vector512.FusedMultiplyAdd(b3, x, y);
+            b4 = Vector512.FusedMultiplyAdd(b4, x, y);
+            b5 = Vector512.FusedMultiplyAdd(b5, x, y);
+            b6 = Vector512.FusedMultiplyAdd(b6, x, y);
+            b7 = Vector512.FusedMultiplyAdd(b7, x, y);
+        }
+
+        return Vector512.Sum(a0 + a1 + a2 + a3 + a4 + a5 + a6 + a7 + b0 + b1 + b2 + b3 + b4 + b5 + b6 + b7);
+    }
+}
