@@ -3,7 +3,6 @@ using System.Collections.Generic;
 using System.Diagnostics;
 using System.Globalization;
 using System.Linq;
-using System.Text;
 using RetrievalEngine.Checkpoints;
 using RetrievalEngine.Compute;
 using RetrievalEngine.Compute.Cpu;
@@ -29,7 +28,7 @@ internal static class TrainingStep
         int steps = args.Length > 0 ? int.Parse(args[0], CultureInfo.InvariantCulture) : 4;
         int batchTokens = args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : new TrainingOptions().BatchTokens;
         using CpuBackend backend = new();
-        ModelConfig config = ModelConfig.Parse(Encoding.UTF8.GetBytes(Config), "config.json");
+        ModelConfig config = ModelConfig.Parse(System.Text.Encoding.UTF8.GetBytes(Config), "config.json");
         double perLayer = (4.0 * config.HiddenSize * config.HiddenSize) + (3.0 * config.HiddenSize * config.IntermediateSize), forward = 2 * perLayer * config.NumHiddenLayers;
         double peak = Peak.Fma(backend.Threads);
         Console.WriteLine(FormattableString.Invariant($"{backend.Name}; fp32 peak measured in this run: {peak / 1e9:F0} GFLOP/s; chunks of {batchTokens} tokens"));
