@@ -20,6 +20,7 @@ internal static class Program
             EvaluateCommand.Create(),
             CompareCommand.Create(),
             ModelCommand.Create(),
+            VerifyCommand.Create(),
             DemoCommand.Create(),
         };
 

@@ -32,9 +32,9 @@ internal sealed class BatchSampler(int rows, int batchSize, int groupSize, ulong
     }
 
     /// <summary>The passages of <paramref name="example"/> at <paramref name="row"/> in the epoch of micro-batch <paramref name="index"/>: a positive, then the negatives.</summary>
-    public List<Passage> Group(TrainingExample example, int row, long index)
+    public List<Document> Group(TrainingRow example, int row, long index)
     {
-        List<Passage> group = new(groupSize);
+        List<Document> group = new(groupSize);
         ulong random = Dropout.Mix(seed ^ Dropout.Mix(((ulong)(index / BatchesPerEpoch) << 32) | (uint)row));
         int positive = shuffle ? (int)(Next(ref random) % (ulong)example.Positives.Count) : 0;
         group.Add(example.Positives[positive]);

@@ -116,16 +116,16 @@ public sealed class Trainer
         List<string> ids = [];
         foreach (int row in _sampler.Rows(index))
         {
-            TrainingExample example = _job.Data[row];
+            TrainingRow example = _job.Data[row];
             HashSet<string> relevant = new(StringComparer.Ordinal);
-            foreach (Passage passage in example.Positives) relevant.Add(passage.DocId);
+            foreach (Document passage in example.Positives) relevant.Add(passage.Id);
             owners.Add((relevant, passages.Count));
             targets.Add(passages.Count);
             queries.Add(_job.TokenizeQuery(example.Query));
-            foreach (Passage passage in _sampler.Group(example, row, index))
+            foreach (Document passage in _sampler.Group(example, row, index))
             {
                 passages.Add(_job.TokenizePassage(passage));
-                ids.Add(passage.DocId);
+                ids.Add(passage.Id);
             }
         }
 

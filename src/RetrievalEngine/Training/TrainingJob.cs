@@ -9,7 +9,7 @@ namespace RetrievalEngine.Training;
 public sealed record TrainingJob
 {
     /// <summary>The examples.</summary>
-    public required TrainingSet Data { get; init; }
+    public required IReadOnlyList<TrainingRow> Data { get; init; }
 
     /// <summary>The parameters that change: the adapters', or all.</summary>
     public required IReadOnlyList<Parameter> Trained { get; init; }
@@ -18,7 +18,7 @@ public sealed record TrainingJob
     public required Func<string, int[]> TokenizeQuery { get; init; }
 
     /// <summary>Passage to token ids, as the encoding contract says.</summary>
-    public required Func<Passage, int[]> TokenizePassage { get; init; }
+    public required Func<Document, int[]> TokenizePassage { get; init; }
 
     /// <summary>What the loss is made of.</summary>
     public required ContrastiveOptions Contrastive { get; init; }
