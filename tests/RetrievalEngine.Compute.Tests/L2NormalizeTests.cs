@@ -29,9 +29,9 @@ internal sealed class L2NormalizeTests(TestBackend backend)
         new OpCall(backend).Activation("x", x, c.Rows, c.Width).Output("y", y, 3e-7, c.Rows, c.Width).OutputF32("norm", norm, 3e-7, c.Rows).MayAlias("y", "x")
             .Check((b, t) => b.L2NormalizeForward(t["x"], t["y"], t["norm"]));
 
-        // Gradients are given to rows that were normalised: a row of zeros has none that means anything but the formula's.
         y = [.. y.Select(value => Storage.Round(value, dtype))];
         norm = [.. norm.Select(value => (double)(float)value)];
+        // A row of one element cannot turn: its gradient is zero, and what is computed is rounding.
         if (c.Width == 1) dy = [.. dy.Select(_ => 0.0)];
         new OpCall(backend).Activation("dy", dy, c.Rows, c.Width).Activation("y", y, c.Rows, c.Width).F32("norm", norm, c.Rows)
             .Output("dx", NaiveNorm.L2Backward(dy, y, norm), 1e-6, c.Rows, c.Width).MayAlias("dx", "dy")

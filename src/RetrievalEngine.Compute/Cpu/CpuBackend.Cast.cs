@@ -50,7 +50,7 @@ public sealed unsafe partial class CpuBackend
 
     /// <summary>16 elements or the <paramref name="count"/> that are left, the others 0.</summary>
     private static Vector512<float> LoadPartial<TFrom>(byte* source, int count)
-        where TFrom : IFloatFormat
+        where TFrom : IElementFormat
     {
         byte* buffer = stackalloc byte[VectorMath.Width * sizeof(float)];
         new Span<byte>(buffer, VectorMath.Width * TFrom.Size).Clear();

@@ -1,5 +1,4 @@
 using System;
-using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace RetrievalEngine.Compute.Cpu;
@@ -29,27 +28,48 @@ public sealed unsafe partial class CpuBackend
             {
                 float* from = scores + group * candidates, to = dscores + group * candidates;
                 float target = from[targets[group]];
-                // Excluded candidates become -∞ in the gradient's row, which is the working copy: then they weigh 0 without a branch.
-                if (from != to) new Span<float>(from, (int)candidates).CopyTo(new Span<float>(to, (int)candidates));
-                if (excluded != null)
-                {
-                    sbyte* skip = excluded + group * candidates;
-                    for (long i = 0; i < candidates; i++) to[i] = skip[i] == 0 ? to[i] : float.NegativeInfinity;
-                }
-
-                float max = VectorMath.Max(to, candidates);
-                MapRow(new ExpMinus(max), to, to, candidates);
-                float sum = VectorMath.Sum(to, candidates);
+                // The gradient's row is the working copy, in which excluded candidates are -∞: they weigh 0 from there on.
+                float max = excluded == null ? VectorMath.Max(from, candidates) : Exclude(from, excluded + group * candidates, to);
+                float sum = ExpMinus(max, excluded == null ? from : to, to);
                 losses[group] = MathF.Log(sum) + (max - target);
                 MapRow(new Times(scale / sum), to, to, candidates);
                 to[targets[group]] -= scale;
             }
         }
-    }
 
-    private readonly struct ExpMinus(float max) : IMap
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public Vector512<float> Apply(Vector512<float> x) => VectorMath.Exp(x - Vector512.Create(max));
+        private float Exclude(float* from, sbyte* skip, float* to)
+        {
+            for (long i = 0; i < candidates; i += VectorMath.Width)
+            {
+                int rest = (int)Math.Min(VectorMath.Width, candidates - i);
+                byte* flags = (byte*)skip + i;
+                Vector512<float> kept = Vector512.Equals(rest == VectorMath.Width ? FormatI8.Load(flags) : LoadPartial<FormatI8>(flags, rest), Vector512<float>.Zero);
+                VectorMath.Store(Vector512.ConditionalSelect(kept, VectorMath.Load(from + i, rest), Vector512.Create(float.NegativeInfinity)), to + i, rest);
+            }
+
+            return VectorMath.Max(to, candidates);
+        }
+
+        private float ExpMinus(float max, float* from, float* to)
+        {
+            Vector512<float> sum = default, shift = Vector512.Create(max);
+            long i = 0;
+            for (; i <= candidates - VectorMath.Width; i += VectorMath.Width)
+            {
+                Vector512<float> p = VectorMath.Exp(Vector512.Load(from + i) - shift);
+                p.Store(to + i);
+                sum += p;
+            }
+
+            if (i < candidates)
+            {
+                int rest = (int)(candidates - i);
+                Vector512<float> p = VectorMath.Exp(VectorMath.LoadPartial(from + i, rest, float.NegativeInfinity) - shift);
+                VectorMath.StorePartial(p, to + i, rest);
+                sum += p;
+            }
+
+            return Vector512.Sum(sum);
+        }
     }
 }

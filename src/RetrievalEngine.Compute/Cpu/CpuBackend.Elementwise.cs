@@ -9,6 +9,9 @@ public sealed unsafe partial class CpuBackend
     // Work below this many bytes is done by the caller alone: handing it out would cost as much.
     private const long BytesPerTask = 1 << 16;
 
+    // An output larger than the caches is written past them: the lines it overwrites are then not read first.
+    private const long StreamBytes = 32 << 20;
+
     private static float* Floats(string op, Tensor tensor)
     {
         if (!tensor.IsEmpty && tensor.DType != DType.F32) throw new ArgumentException($"{op}: the CPU backend computes in F32, not on {tensor}");
@@ -41,15 +44,17 @@ public sealed unsafe partial class CpuBackend
         where TMap : struct, IMap
     {
         int tasks = Tasks(count, 8);
-        _workers.Run(new MapJob<TMap>(map, x, y, count, tasks), tasks);
+        _workers.Run(new MapJob<TMap>(map, x, y, count, tasks, y != x && Streams(y, count)), tasks);
     }
 
     private void Map<TMap>(TMap map, float* a, float* b, float* y, long count)
         where TMap : struct, IMap2
     {
         int tasks = Tasks(count, 12);
-        _workers.Run(new Map2Job<TMap>(map, a, b, y, count, tasks), tasks);
+        _workers.Run(new Map2Job<TMap>(map, a, b, y, count, tasks, y != a && y != b && Streams(y, count)), tasks);
     }
+
+    private static bool Streams(float* y, long count) => count >= StreamBytes / sizeof(float) && (nint)y % (VectorMath.Width * sizeof(float)) == 0;
 
     private static void MapRow<TMap>(TMap map, float* x, float* y, long count)
         where TMap : struct, IMap
@@ -71,23 +76,26 @@ public sealed unsafe partial class CpuBackend
         VectorMath.StorePartial(map.Apply(VectorMath.LoadPartial(a + i, rest), VectorMath.LoadPartial(b + i, rest)), y + i, rest);
     }
 
-    private readonly struct MapJob<TMap>(TMap map, float* x, float* y, long count, int tasks) : IJob
+    private readonly struct MapJob<TMap>(TMap map, float* x, float* y, long count, int tasks, bool stream) : IJob
         where TMap : struct, IMap
     {
         public void Run(int task)
         {
-            (long start, long end) = VectorRange(count, task, tasks);
-            MapRow(map, x + start, y + start, end - start);
+            (long i, long end) = VectorRange(count, task, tasks);
+            for (; stream && i <= end - VectorMath.Width; i += VectorMath.Width) map.Apply(Vector512.Load(x + i)).StoreAlignedNonTemporal(y + i);
+            MapRow(map, x + i, y + i, end - i);
         }
     }
 
-    private readonly struct Map2Job<TMap>(TMap map, float* a, float* b, float* y, long count, int tasks) : IJob
+    private readonly struct Map2Job<TMap>(TMap map, float* a, float* b, float* y, long count, int tasks, bool stream) : IJob
         where TMap : struct, IMap2
     {
         public void Run(int task)
         {
-            (long start, long end) = VectorRange(count, task, tasks);
-            MapRow(map, a + start, b + start, y + start, end - start);
+            (long i, long end) = VectorRange(count, task, tasks);
+            for (; stream && i <= end - VectorMath.Width; i += VectorMath.Width)
+                map.Apply(Vector512.Load(a + i), Vector512.Load(b + i)).StoreAlignedNonTemporal(y + i);
+            MapRow(map, a + i, b + i, y + i, end - i);
         }
     }
 

@@ -51,7 +51,8 @@ public sealed unsafe partial class CpuBackend
                 }
 
                 float center = VectorMath.Sum(from, width) / width;
-                float scale = 1 / MathF.Sqrt(SumOfSquaresAround(from, center) / width + eps);
+                // In a second pass: Σx² - (Σx)²/n cancels where the mean is large.
+                float scale = 1 / MathF.Sqrt(VectorMath.SumOfSquaresAround(from, center, width) / width + eps);
                 mean[row] = center;
                 rstd[row] = scale;
                 for (long i = 0; i < width; i += VectorMath.Width)
@@ -62,26 +63,6 @@ public sealed unsafe partial class CpuBackend
                     VectorMath.Store(value, to + i, rest);
                 }
             }
-        }
-
-        // The variance in a second pass: Σx² - (Σx)²/n cancels where the mean is large.
-        private float SumOfSquaresAround(float* row, float center)
-        {
-            Vector512<float> sum = default, c = Vector512.Create(center);
-            long i = 0;
-            for (; i <= width - VectorMath.Width; i += VectorMath.Width)
-            {
-                Vector512<float> d = Vector512.Load(row + i) - c;
-                sum += d * d;
-            }
-
-            if (i < width)
-            {
-                Vector512<float> d = VectorMath.LoadPartial(row + i, (int)(width - i), center) - c;
-                sum += d * d;
-            }
-
-            return Vector512.Sum(sum);
         }
     }
 

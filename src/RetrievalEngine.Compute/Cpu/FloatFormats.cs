@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace RetrievalEngine.Compute.Cpu;
 
@@ -46,8 +47,10 @@ internal static unsafe class FloatFormats
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<uint> Wide(Vector256<ushort> x) => Vector512.Create(Vector256.WidenLower(x), Vector256.WidenUpper(x));
+    private static Vector512<uint> Wide(Vector256<ushort> x) =>
+        Avx512F.IsSupported ? Avx512F.ConvertToVector512UInt32(x) : Vector512.Create(Vector256.WidenLower(x), Vector256.WidenUpper(x));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<ushort> Narrow(Vector512<uint> x) => Vector256.Narrow(x.GetLower(), x.GetUpper());
+    private static Vector256<ushort> Narrow(Vector512<uint> x) =>
+        Avx512F.IsSupported ? Avx512F.ConvertToVector256UInt16(x) : Vector256.Narrow(x.GetLower(), x.GetUpper());
 }

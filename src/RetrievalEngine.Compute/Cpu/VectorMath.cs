@@ -114,18 +114,51 @@ internal static unsafe class VectorMath
         else StorePartial(vector, destination, count);
     }
 
-    /// <summary>The first <paramref name="count"/> of 16 floats, the others 0; not one byte beyond them is read.</summary>
-    [MethodImpl(MethodImplOptions.NoInlining)]
+    /// <summary>The first <paramref name="count"/> of 16 floats, the others <paramref name="fill"/>; not one byte beyond them is read.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> LoadPartial(float* source, int count, float fill = 0)
+    {
+        if (!Avx.IsSupported) return LoadOneByOne(source, count, fill);
+        Vector512<float> mask = FirstLanes(count);
+        if (Avx512F.IsSupported) return Avx512F.MaskLoad(source, mask, Vector512.Create(fill));
+        Vector512<float> loaded = Vector512.Create(Avx.MaskLoad(source, mask.GetLower()), Avx.MaskLoad(source + Width / 2, mask.GetUpper()));
+        return Vector512.ConditionalSelect(mask, loaded, Vector512.Create(fill));
+    }
+
+    /// <summary>Stores the first <paramref name="count"/> of 16 floats.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StorePartial(Vector512<float> vector, float* destination, int count)
+    {
+        if (!Avx.IsSupported)
+        {
+            StoreOneByOne(vector, destination, count);
+            return;
+        }
+
+        Vector512<float> mask = FirstLanes(count);
+        if (Avx512F.IsSupported)
+        {
+            Avx512F.MaskStore(destination, mask, vector);
+            return;
+        }
+
+        Avx.MaskStore(destination, mask.GetLower(), vector.GetLower());
+        Avx.MaskStore(destination + Width / 2, mask.GetUpper(), vector.GetUpper());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> FirstLanes(int count) => Vector512.LessThan(Vector512<int>.Indices, Vector512.Create(count)).AsSingle();
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Vector512<float> LoadOneByOne(float* source, int count, float fill)
     {
         float* buffer = stackalloc float[Width];
         for (int i = 0; i < Width; i++) buffer[i] = i < count ? source[i] : fill;
         return Vector512.Load(buffer);
     }
 
-    /// <summary>Stores the first <paramref name="count"/> of 16 floats.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    public static void StorePartial(Vector512<float> vector, float* destination, int count)
+    private static void StoreOneByOne(Vector512<float> vector, float* destination, int count)
     {
         float* buffer = stackalloc float[Width];
         vector.Store(buffer);
@@ -150,9 +183,12 @@ internal static unsafe class VectorMath
         return result;
     }
 
-    /// <summary>Σ f(a, b), four sums of 16 lanes each, always added up in the same order. f(0, 0) must be 0.</summary>
+    /// <summary>Σ (a - center)².</summary>
+    public static float SumOfSquaresAround(float* a, float center, long n) => SumOf(new SquareAround(center), a, a, n, center);
+
+    /// <summary>Σ f(a, b), four sums of 16 lanes each, always added up in the same order. f(fill, fill) must be 0.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float SumOf<TMap>(TMap map, float* a, float* b, long n)
+    private static float SumOf<TMap>(TMap map, float* a, float* b, long n, float fill = 0)
         where TMap : struct, IMap2
     {
         Vector512<float> s0 = default, s1 = default, s2 = default, s3 = default;
@@ -166,7 +202,7 @@ internal static unsafe class VectorMath
         }
 
         for (; i <= n - Width; i += Width) s0 += map.Apply(Vector512.Load(a + i), Vector512.Load(b + i));
-        if (i < n) s1 += map.Apply(LoadPartial(a + i, (int)(n - i)), LoadPartial(b + i, (int)(n - i)));
+        if (i < n) s1 += map.Apply(LoadPartial(a + i, (int)(n - i), fill), LoadPartial(b + i, (int)(n - i), fill));
         return Vector512.Sum(s0 + s1 + (s2 + s3));
     }
 
@@ -180,5 +216,11 @@ internal static unsafe class VectorMath
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public Vector512<float> Apply(Vector512<float> a, Vector512<float> b) => a * b;
+    }
+
+    private readonly struct SquareAround(float center) : IMap2
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Apply(Vector512<float> a, Vector512<float> b) => (a - Vector512.Create(center)) * (a - Vector512.Create(center));
     }
 }
