@@ -21,9 +21,15 @@ public static class Corpus
     /// <exception cref="InputException">The file is absent or empty, a line is malformed or not UTF-8, or an id comes twice.</exception>
     public static IEnumerable<Document> Read(string path, CorpusFormat format = CorpusFormat.Auto)
     {
-        using Utf8LineReader reader = Utf8LineReader.Open(RecordFile.Resolve(path, "corpus.jsonl", "corpus.tsv", "collection.tsv"));
+        using Utf8LineReader reader = Utf8LineReader.Open(Resolve(path));
         foreach (Document document in Read(reader, format)) yield return document;
     }
+
+    /// <summary>The JSON layouts that a corpus may have.</summary>
+    internal static IReadOnlyList<RecordLayout> Layouts => [.. s_layouts.Values];
+
+    /// <summary>The file of documents: <paramref name="path"/>, or the one in that folder.</summary>
+    internal static string Resolve(string path) => RecordFile.Resolve(path, "corpus.jsonl", "corpus.tsv", "collection.tsv");
 
     internal static IEnumerable<Document> Read(Utf8LineReader reader, CorpusFormat format)
     {

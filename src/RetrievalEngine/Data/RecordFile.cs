@@ -1,8 +1,6 @@
 using System;
 using System.Collections.Generic;
 using System.IO;
-using System.Linq;
-using System.Text.Json;
 
 namespace RetrievalEngine.Data;
 
@@ -54,9 +52,8 @@ internal static class RecordFile
         {
             if (line.IsEmpty || line.Trim(" \t"u8).IsEmpty) continue;
             bool isJson = layouts.Count > 0 && (!allowTsv || line[0] == (byte)'{');
-            if (lines.Count == 0 && isJson) layout = Detect(reader, line, layouts);
-            record = layout is null ? SplitTsv(reader, line) : ParseJson(reader, line, layout);
-            if (record.Id.Length == 0) throw reader.Error("the id is empty");
+            if (lines.Count == 0 && isJson) layout = RecordLine.Detect(line, layouts, reader.Name, reader.LineNumber);
+            record = RecordLine.Parse(line, layout, reader.Name, reader.LineNumber);
             if (!lines.TryAdd(record.Id, reader.LineNumber))
                 throw reader.Error($"id \"{record.Id}\" is there already in line {lines[record.Id]}; ids must be unique");
             return true;
@@ -64,70 +61,5 @@ internal static class RecordFile
 
         record = default;
         return false;
-    }
-
-    private static RecordLayout Detect(Utf8LineReader reader, ReadOnlySpan<byte> line, IReadOnlyList<RecordLayout> layouts)
-    {
-        JsonFields first = JsonFields.Parse(line, $"{reader.Name} line {reader.LineNumber}");
-        return layouts.FirstOrDefault(l => first.Has(l.Id) && first.Has(l.Text))
-            ?? layouts.FirstOrDefault(l => first.Has(l.Id))
-            ?? throw reader.Error($"field \"{string.Join("\" or \"", layouts.Select(static l => l.Id).Distinct())}\" is missing");
-    }
-
-    private static (string Id, string Title, string Text) SplitTsv(Utf8LineReader reader, ReadOnlySpan<byte> line)
-    {
-        int tab = line.IndexOf((byte)'\t');
-        if (tab < 0) throw reader.Error("there is no tab between id and text");
-        return (System.Text.Encoding.UTF8.GetString(line[..tab]), "", System.Text.Encoding.UTF8.GetString(line[(tab + 1)..]));
-    }
-
-    private static (string Id, string Title, string Text) ParseJson(Utf8LineReader reader, ReadOnlySpan<byte> line, RecordLayout layout)
-    {
-        string?[] values = new string?[3];
-        Utf8JsonReader json = new(line);
-        try
-        {
-            json.Read();
-            if (json.TokenType != JsonTokenType.StartObject) throw reader.Error("a JSON object is needed");
-            while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
-            {
-                int field = json.ValueTextEquals(layout.Id) ? 0
-                    : json.ValueTextEquals(layout.Text) ? 1
-                    : layout.Title is not null && json.ValueTextEquals(layout.Title) ? 2
-                    : -1;
-                json.Read();
-                if (field < 0)
-                {
-                    json.Skip();
-                    continue;
-                }
-
-                string name = field == 0 ? layout.Id : field == 1 ? layout.Text : layout.Title!;
-                if (values[field] is not null) throw reader.Error($"field \"{name}\" is there twice");
-                values[field] = json.TokenType switch
-                {
-                    JsonTokenType.String => json.GetString(),
-                    JsonTokenType.Null => null,
-                    JsonTokenType.Number when field == 0 => System.Text.Encoding.UTF8.GetString(json.ValueSpan),
-                    _ => throw reader.Error($"field \"{name}\" must be a string, not {json.TokenType}"),
-                };
-            }
-
-            // Anything behind the object is an error of the JSON reader.
-            json.Read();
-        }
-        catch (JsonException e)
-        {
-            throw new InputException($"{reader.Name} line {reader.LineNumber}: not valid JSON: {JsonFields.FirstSentence(e.Message)}", e);
-        }
-        catch (InvalidOperationException e)
-        {
-            throw new InputException($"{reader.Name} line {reader.LineNumber}: a string is not valid Unicode (half of a surrogate pair)", e);
-        }
-
-        return (
-            values[0] ?? throw reader.Error($"field \"{layout.Id}\" is missing"),
-            values[2] ?? "",
-            values[1] ?? throw reader.Error($"field \"{layout.Text}\" is missing"));
     }
 }

@@ -27,7 +27,7 @@ internal static partial class ArrowChecker
         ["Text"] = [],
         ["Evaluation"] = [],
         ["Search"] = [],
-        ["Data"] = ["Text"],
+        ["Data"] = ["Text", "Evaluation"],
         ["Checkpoints"] = [],
         ["Models"] = ["Checkpoints", "Text"],
         ["Encoding"] = ["Text", "Data", "Checkpoints", "Models", "Search"],

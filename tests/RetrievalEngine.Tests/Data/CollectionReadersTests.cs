@@ -1,5 +1,4 @@
 using System;
-using System.Collections.Generic;
 using System.IO;
 using System.Linq;
 using NUnit.Framework;
@@ -91,31 +90,8 @@ internal sealed class CollectionReadersTests
         Assert.That(Queries.Read(SharedFolder.Require("data/eval/topics-qrels/topics.dl20.txt")).Count(), Is.EqualTo(200));
     }
 
-    [Test]
-    public void TrainingRows_WrittenAndRead_Same()
-    {
-        using TempFolder folder = new();
-        TrainingRow row = new("q1", "what \"is\" ümlaut <b> 😀?", [new Document("1", "t", "x\ny")],
-            [new Document("2", "", "z"), new Document("3", "u", "")]);
-        string path = folder.File("train.jsonl");
-        Assert.That(TrainingRows.Write(path, [row, row with { QueryId = "q2", Negatives = [] }]), Is.EqualTo(2));
-        List<TrainingRow> read = [.. TrainingRows.Read(path)];
-        Assert.That(read, Has.Count.EqualTo(2));
-        Assert.That((read[0].QueryId, read[0].Query), Is.EqualTo((row.QueryId, row.Query)));
-        Assert.That(read[0].Positives, Is.EqualTo(row.Positives));
-        Assert.That(read[0].Negatives, Is.EqualTo(row.Negatives));
-        Assert.That(File.ReadAllText(path), Does.Contain("ümlaut <b>"));
-    }
-
-    [Test]
-    public void TrainingRows_BadLine_NamesFileLineAndField() =>
-        Assert.That(
-            () => TrainingRows.Read(Reader("{\"query_id\":1,\"query\":\"q\",\"positive_passages\":[{\"docid\":2}]}\n", "train.jsonl")).ToList(),
-            Throws.TypeOf<InputException>().With.Message.EqualTo("train.jsonl line 1: field \"positive_passages[0].text\" is missing"));
-
     [TestCase(Beir)]
     [TestCase("q1\ta\nq2\tb\n")]
-    [TestCase("{\"query_id\":\"1\",\"query\":\"q\",\"positive_passages\":[{\"docid\":\"2\",\"text\":\"x\"}],\"negative_passages\":[]}\n")]
     public void DamagedFiles_OnlyInputException(string text) => Fuzz.Run(System.Text.Encoding.UTF8.GetBytes(text), static bytes =>
     {
         Exception? first = null;
@@ -123,7 +99,6 @@ internal sealed class CollectionReadersTests
         {
             static r => _ = Corpus.Read(r, CorpusFormat.Auto).Count(),
             static r => _ = Queries.Read(r).Count(),
-            static r => _ = TrainingRows.Read(r).Count(),
         })
         {
             try

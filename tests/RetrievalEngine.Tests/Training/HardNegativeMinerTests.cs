@@ -96,7 +96,7 @@ internal sealed class HardNegativeMinerTests
             .. qrels.QueryIds.Select(q =>
                 new TrainingRow(q, queries[q], [.. qrels[q].Where(static g => g.Value > 0).Select(g => miner.Find(g.Key)).OfType<Document>()], [])),
         ];
-        List<TrainingRow> expected = [.. TrainingRows.Read(expectedPath)];
+        using TrainingSet expected = TrainingSet.Open(expectedPath);
         List<TrainingRow> mined = [.. miner.MineAll(rows, 2).Select(static m => m.Row)];
         Assert.That(mined.Select(static r => (r.QueryId, r.Query)), Is.EqualTo(expected.Select(static r => (r.QueryId, r.Query))));
         Assert.Multiple(() =>
