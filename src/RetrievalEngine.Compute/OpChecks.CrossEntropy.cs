@@ -13,7 +13,8 @@ public static partial class OpChecks
             $"scores is {scores} but must be F32 [groups, candidates]");
         RequireI32(Op, nameof(targets), targets, scores.Shape[0]);
         Require(
-            excluded.IsEmpty || (excluded.DType == DType.I8 && excluded.Shape == scores.Shape), Op, $"excluded is {excluded} but must be I8 {scores.Shape}");
+            excluded.IsEmpty || (excluded.DType == DType.I8 && excluded.Shape == scores.Shape), Op,
+                $"excluded is {excluded} but must be I8 {scores.Shape}");
         RequireF32(Op, nameof(losses), losses, scores.Shape[0]);
         RequireLike(Op, nameof(dscores), dscores, nameof(scores), scores);
         return (scores.Shape[0], scores.Shape[1]);
@@ -25,6 +26,7 @@ public static partial class OpChecks
         Indices(nameof(CrossEntropy), nameof(targets), targets, candidates);
         if (excluded.IsEmpty) return;
         for (int group = 0; group < targets.Length; group++)
-            Require(excluded[(int)(group * candidates) + targets[group]] == 0, nameof(CrossEntropy), $"the target {targets[group]} of group {group} is excluded");
+            Require(excluded[(int)(group * candidates) + targets[group]] == 0, nameof(CrossEntropy),
+                $"the target {targets[group]} of group {group} is excluded");
     }
 }

@@ -3,7 +3,8 @@ namespace RetrievalEngine.Compute;
 public static partial class OpChecks
 {
     /// <summary>Checks <see cref="IBackend.LayerNormForward"/> and gives its sizes.</summary>
-    public static (long Rows, long Width) LayerNormForward(Tensor x, Tensor residual, Tensor weight, Tensor bias, Tensor sum, Tensor y, Tensor mean, Tensor rstd)
+    public static (long Rows, long Width) LayerNormForward(Tensor x, Tensor residual, Tensor weight, Tensor bias, Tensor sum, Tensor y, Tensor mean,
+        Tensor rstd)
     {
         const string Op = nameof(LayerNormForward);
         (long rows, long width) = NormSizes(Op, x, weight);

@@ -15,7 +15,8 @@ public static partial class OpChecks
     {
         RequireFloat(op, tokensName, tokens);
         Require(
-            tokens.Shape.Rank == 2 && tokens.Shape[0] <= int.MaxValue && tokens.Shape[1] <= int.MaxValue, op, $"{tokensName} is {tokens} but must be [tokens, hidden]");
+            tokens.Shape.Rank == 2 && tokens.Shape[0] <= int.MaxValue && tokens.Shape[1] <= int.MaxValue, op,
+                $"{tokensName} is {tokens} but must be [tokens, hidden]");
         Require(
             !cuSeqLens.IsEmpty && cuSeqLens.DType == DType.I32 && cuSeqLens.Shape.Rank == 1 && cuSeqLens.Count >= 1, op,
             $"cuSeqLens is {cuSeqLens} but must be I32 [sequences + 1]");

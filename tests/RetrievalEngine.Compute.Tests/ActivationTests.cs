@@ -37,7 +37,8 @@ internal sealed class ActivationTests(TestBackend backend)
             .Check((b, t) => b.GatedActivationForward(t["gate"], t["up"], c.Activation, t["y"]));
         (double[] dgate, double[] dup) = NaiveActivation.GatedBackward(c.Activation, dy, x, up);
         new OpCall(backend).Activation("dy", dy, c.Count).Activation("gate", x, c.Count).Activation("up", up, c.Count)
-            .Output("dgate", dgate, 4e-7, c.Count).Output("dup", dup, 3e-7, c.Count).MayAlias("dgate", "gate").MayAlias("dgate", "dy").MayAlias("dup", "up")
+            .Output("dgate", dgate, 4e-7, c.Count).Output("dup", dup, 3e-7, c.Count).MayAlias("dgate", "gate").MayAlias("dgate", "dy")
+            .MayAlias("dup", "up")
             .Check((b, t) => b.GatedActivationBackward(t["dy"], t["gate"], t["up"], c.Activation, t["dgate"], t["dup"]));
     }
 
@@ -45,7 +46,8 @@ internal sealed class ActivationTests(TestBackend backend)
     public void Reference_slopes_are_finite_differences([Values] Activation activation)
     {
         double[] x = new RandomTensors(1).Normal(50, 2), ones = [.. x.Select(_ => 1.0)];
-        FiniteDifferences.Check("dx", moved => NaiveActivation.Forward(activation, moved).Sum(), x, NaiveActivation.Backward(activation, ones, x), samples: 50);
+        FiniteDifferences.Check("dx", moved =>
+            NaiveActivation.Forward(activation, moved).Sum(), x, NaiveActivation.Backward(activation, ones, x), samples: 50);
     }
 
     [Test]
@@ -56,7 +58,8 @@ internal sealed class ActivationTests(TestBackend backend)
         // Away from 0, where ReLU has no slope.
         double[] gate = [.. random.Normal(Count).Select(v => v + (v < 0 ? -0.1 : 0.1))], up = random.Normal(Count), dy = random.Normal(Count);
         (double[] dgate, double[] dup) = NaiveActivation.GatedBackward(activation, dy, gate, up);
-        OpCall call = new OpCall(backend).F32("gate", gate, Count).F32("up", up, Count).OutputF32("y", NaiveActivation.GatedForward(activation, gate, up), 0, Count);
+        OpCall call = new OpCall(backend).F32("gate", gate, Count).F32("up", up, Count)
+            .OutputF32("y", NaiveActivation.GatedForward(activation, gate, up), 0, Count);
         call.CheckGradient((b, t) => b.GatedActivationForward(t["gate"], t["up"], activation, t["y"]), "gate", "y", dy, dgate);
         call.CheckGradient((b, t) => b.GatedActivationForward(t["gate"], t["up"], activation, t["y"]), "up", "y", dy, dup);
     }

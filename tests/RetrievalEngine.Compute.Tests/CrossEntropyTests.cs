@@ -43,13 +43,15 @@ internal sealed class CrossEntropyTests(TestBackend backend)
         int[] targets = [0, 5, 2];
         sbyte[] excluded = [0, 1, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
         double[] dscores = NaiveTraining.CrossEntropy(scores, targets, excluded, 2).Dscores;
-        FiniteDifferences.Check("dscores", moved => 2 * NaiveTraining.CrossEntropy(moved, targets, excluded, 2).Losses.Average(), scores, dscores, samples: 18);
+        FiniteDifferences.Check("dscores", moved =>
+            2 * NaiveTraining.CrossEntropy(moved, targets, excluded, 2).Losses.Average(), scores, dscores, samples: 18);
     }
 
     [Test]
     public void One_candidate_alone_loses_nothing()
     {
-        new OpCall(backend).F32("scores", [7, -7], 2, 1).I32("targets", [0, 0], 2).OutputF32("losses", [0, 0], 0, 2).OutputF32("dscores", [0, 0], 0, 2, 1)
+        new OpCall(backend).F32("scores", [7, -7], 2, 1).I32("targets", [0, 0], 2).OutputF32("losses", [0, 0], 0, 2)
+            .OutputF32("dscores", [0, 0], 0, 2, 1)
             .Check((b, t) => b.CrossEntropy(t["scores"], t["targets"], default, 1, t["losses"], t["dscores"]));
     }
 
@@ -57,14 +59,16 @@ internal sealed class CrossEntropyTests(TestBackend backend)
     public void A_score_that_is_not_a_number_reaches_the_loss()
     {
         double[] nan = [double.NaN, double.NaN, double.NaN];
-        new OpCall(backend).F32("scores", [1, double.NaN, 2], 1, 3).I32("targets", [0], 1).OutputF32("losses", [double.NaN], 0, 1).OutputF32("dscores", nan, 0, 1, 3)
+        new OpCall(backend).F32("scores", [1, double.NaN, 2], 1, 3).I32("targets", [0], 1).OutputF32("losses", [double.NaN], 0, 1)
+            .OutputF32("dscores", nan, 0, 1, 3)
             .Check((b, t) => b.CrossEntropy(t["scores"], t["targets"], default, 1, t["losses"], t["dscores"]));
     }
 
     [Test]
     public void A_target_that_is_no_candidate_is_refused_on_the_host([Values(-1, 2, 1)] int target)
     {
-        OpCall call = new OpCall(backend).F32("scores", [1, 2], 1, 2).I32("targets", [target], 1).I8("excluded", [0, 1], 1, 2).OutputF32("losses", [0], 0, 1)
+        OpCall call = new OpCall(backend).F32("scores", [1, 2], 1, 2).I32("targets", [target], 1).I8("excluded", [0, 1], 1, 2)
+            .OutputF32("losses", [0], 0, 1)
             .OutputF32("dscores", [0, 0], 0, 1, 2);
         Assert.That(
             () => call.Check((b, t) => b.CrossEntropy(t["scores"], t["targets"], t["excluded"], 1, t["losses"], t["dscores"])),

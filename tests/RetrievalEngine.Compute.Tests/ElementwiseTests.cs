@@ -39,7 +39,8 @@ internal sealed class ElementwiseTests(TestBackend backend)
         new OpCall(backend).OutputF32("x", [.. Enumerable.Repeat(1.5, count)], 0, count).AnySize("x").Check((d, t) => d.Fill(t["x"], 1.5f));
 
     [Test]
-    public void Cast_agrees_with_the_definition([ValueSource(nameof(Counts))] int count, [ValueSource(nameof(s_floats))] DType from, [ValueSource(nameof(s_floats))] DType to)
+    public void Cast_agrees_with_the_definition([ValueSource(nameof(Counts))] int count, [ValueSource(nameof(s_floats))] DType from,
+        [ValueSource(nameof(s_floats))] DType to)
     {
         double[] x = new RandomTensors(count).Normal(count, 3, from);
         new OpCall(backend).Float("x", from, x, count).Output("y", to, [.. x.Select(value => Storage.Round(value, to))], 0, count)
@@ -65,7 +66,8 @@ internal sealed class ElementwiseTests(TestBackend backend)
         for (int bits = 0; bits < all.Length; bits++)
         {
             if (!((double)wide[bits]).Equals(expected[bits])) Assert.Fail($"{bits:x4} became {wide[bits]}, not {expected[bits]}");
-            bool same = double.IsNaN(expected[bits]) ? double.IsNaN(Storage.Unpack(MemoryMarshal.AsBytes(back.AsSpan(bits, 1)), dtype)[0]) : back[bits] == bits;
+            bool same = double.IsNaN(expected[bits]) ? double.IsNaN(Storage.Unpack(MemoryMarshal.AsBytes(back.AsSpan(bits, 1)), dtype)[0])
+                : back[bits] == bits;
             if (!same) Assert.Fail($"{bits:x4} came back as {back[bits]:x4}");
         }
     }
@@ -78,7 +80,8 @@ internal sealed class ElementwiseTests(TestBackend backend)
         List<float> values = [];
         for (uint exponent = 0; exponent < 512; exponent++)
         {
-            foreach (uint mantissa in (uint[])[0, 1, 0xFFF, 0x1000, 0x1001, 0x1FFF, 0x2000, 0x3000, 0x7FFF, 0x8000, 0x8001, 0x18000, 0x7FEFFF, 0x7FF000, 0x7FFFFF])
+            foreach (uint mantissa in (uint[])[0, 1, 0xFFF, 0x1000, 0x1001, 0x1FFF, 0x2000, 0x3000, 0x7FFF, 0x8000, 0x8001, 0x18000, 0x7FEFFF,
+                0x7FF000, 0x7FFFFF])
                 values.Add(BitConverter.UInt32BitsToSingle((exponent << 23) | mantissa));
             for (int i = 0; i < 20; i++) values.Add(BitConverter.UInt32BitsToSingle((exponent << 23) | (uint)random.Next(1 << 23)));
         }
@@ -92,7 +95,8 @@ internal sealed class ElementwiseTests(TestBackend backend)
         double[] actual = Storage.Unpack(tensors.Download("narrow"), dtype);
         for (int i = 0; i < values.Count; i++)
         {
-            if (!actual[i].Equals(Storage.Round(values[i], dtype))) Assert.Fail($"{values[i]:g9} became {actual[i]}, not {Storage.Round(values[i], dtype)}");
+            double expected = Storage.Round(values[i], dtype);
+            if (!actual[i].Equals(expected)) Assert.Fail($"{values[i]:g9} became {actual[i]}, not {expected}");
         }
     }
 
@@ -102,7 +106,9 @@ internal sealed class ElementwiseTests(TestBackend backend)
         IBackend device = backend.Device.Value;
         using GuardedTensors tensors = new(device, backend.Alignment);
         tensors.Add("x", new Shape(3), DType.I32, new byte[12]);
-        Assert.That(() => device.Add(tensors["x"], tensors["x"], tensors["x"]), Throws.ArgumentException.With.Message.EqualTo("Add: a is I32 [3] but must be of a float type"));
-        Assert.That(() => device.Add(default, tensors["x"], tensors["x"]), Throws.ArgumentException.With.Message.EqualTo("Add: a is no tensor but must be of a float type"));
+        Assert.That(() => device.Add(tensors["x"], tensors["x"], tensors["x"]),
+            Throws.ArgumentException.With.Message.EqualTo("Add: a is I32 [3] but must be of a float type"));
+        Assert.That(() => device.Add(default, tensors["x"], tensors["x"]),
+            Throws.ArgumentException.With.Message.EqualTo("Add: a is no tensor but must be of a float type"));
     }
 }

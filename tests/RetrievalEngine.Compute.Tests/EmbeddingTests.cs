@@ -26,7 +26,8 @@ internal sealed class EmbeddingTests(TestBackend backend)
     {
         const float Scale = 1.25f;
         RandomTensors random = new(c.Tokens + c.Width);
-        double[] table = random.Normal((long)c.Rows * c.Width, 1, c.Table), dy = random.Normal((long)c.Tokens * c.Width, dtype: backend.Device.Value.ActivationDType);
+        double[] table = random.Normal((long)c.Rows * c.Width, 1, c.Table),
+            dy = random.Normal((long)c.Tokens * c.Width, dtype: backend.Device.Value.ActivationDType);
         int[] ids = random.Integers(c.Tokens, c.Rows);
         double[] y = NaiveSequence.EmbeddingForward(table, ids, Scale, c.Width);
         OpCall forward = new OpCall(backend).Float("table", c.Table, table, c.Rows, c.Width).I32("ids", ids, c.Tokens);
@@ -48,7 +49,8 @@ internal sealed class EmbeddingTests(TestBackend backend)
         double[] table = random.Normal(4 * 5), dy = random.Normal(9 * 5);
         int[] ids = random.Integers(9, 4);
         double[] dtable = NaiveSequence.EmbeddingBackward(dy, ids, 0.7, 4, 5);
-        FiniteDifferences.Check("dtable", moved => FiniteDifferences.Dot(NaiveSequence.EmbeddingForward(moved, ids, 0.7, 5), dy), table, dtable, samples: 20);
+        FiniteDifferences.Check("dtable", moved =>
+            FiniteDifferences.Dot(NaiveSequence.EmbeddingForward(moved, ids, 0.7, 5), dy), table, dtable, samples: 20);
     }
 
     [Test]

@@ -26,7 +26,8 @@ internal sealed class L2NormalizeTests(TestBackend backend)
         double[] x = random.Normal((long)c.Rows * c.Width, 3, dtype), dy = random.Normal((long)c.Rows * c.Width, dtype: dtype);
         if (c.ZeroRow) x.AsSpan(c.Width, c.Width).Clear();
         (double[] y, double[] norm) = NaiveNorm.L2Forward(x, c.Width);
-        new OpCall(backend).Activation("x", x, c.Rows, c.Width).Output("y", y, 3e-7, c.Rows, c.Width).OutputF32("norm", norm, 3e-7, c.Rows).MayAlias("y", "x")
+        new OpCall(backend).Activation("x", x, c.Rows, c.Width).Output("y", y, 3e-7, c.Rows, c.Width).OutputF32("norm", norm, 3e-7, c.Rows)
+            .MayAlias("y", "x")
             .Check((b, t) => b.L2NormalizeForward(t["x"], t["y"], t["norm"]));
 
         y = [.. y.Select(value => Storage.Round(value, dtype))];
@@ -44,7 +45,8 @@ internal sealed class L2NormalizeTests(TestBackend backend)
         RandomTensors random = new(1);
         double[] x = random.Normal(3 * 5), dy = random.Normal(3 * 5);
         (double[] y, double[] norm) = NaiveNorm.L2Forward(x, 5);
-        FiniteDifferences.Check("dx", moved => FiniteDifferences.Dot(NaiveNorm.L2Forward(moved, 5).Y, dy), x, NaiveNorm.L2Backward(dy, y, norm), samples: 15);
+        FiniteDifferences.Check("dx", moved =>
+            FiniteDifferences.Dot(NaiveNorm.L2Forward(moved, 5).Y, dy), x, NaiveNorm.L2Backward(dy, y, norm), samples: 15);
         OpCall call = new OpCall(backend).F32("x", x, 3, 5).OutputF32("y", y, 0, 3, 5).OutputF32("norm", norm, 0, 3);
         call.CheckGradient((b, t) => b.L2NormalizeForward(t["x"], t["y"], t["norm"]), "x", "y", dy, NaiveNorm.L2Backward(dy, y, norm));
     }

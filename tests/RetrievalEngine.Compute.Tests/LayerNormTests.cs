@@ -39,14 +39,16 @@ internal sealed class LayerNormTests(TestBackend backend)
         OpCall forward = new OpCall(backend).Activation("x", x, c.Rows, c.Width).F32("weight", weight, c.Width);
         if (c.Bias) forward.F32("bias", bias, c.Width);
         if (c.Residual)
-            forward.Activation("residual", residual, c.Rows, c.Width).Output("sum", sum, 1e-7, c.Rows, c.Width).MayAlias("sum", "x").MayAlias("sum", "residual");
+            forward.Activation("residual", residual, c.Rows, c.Width).Output("sum", sum, 1e-7, c.Rows, c.Width).MayAlias("sum", "x")
+                .MayAlias("sum", "residual");
         forward.Output("y", y, tolerance, c.Rows, c.Width).OutputF32("mean", mean, 1e-6, c.Rows).OutputF32("rstd", rstd, 1e-6, c.Rows);
         forward.Check((b, t) => b.LayerNormForward(t["x"], t["residual"], t["weight"], t["bias"], Eps, t["sum"], t["y"], t["mean"], t["rstd"]));
 
         mean = [.. mean.Select(value => (double)(float)value)];
         rstd = [.. rstd.Select(value => (double)(float)value)];
         (double[] dx, double[] dweight, double[] dbias) = NaiveNorm.LayerBackward(dy, sum, weight, mean, rstd);
-        OpCall backward = new OpCall(backend).Activation("dy", dy, c.Rows, c.Width).Activation("x", sum, c.Rows, c.Width).F32("weight", weight, c.Width)
+        OpCall backward = new OpCall(backend).Activation("dy", dy, c.Rows, c.Width).Activation("x", sum, c.Rows, c.Width)
+            .F32("weight", weight, c.Width)
             .F32("mean", mean, c.Rows).F32("rstd", rstd, c.Rows);
         if (c.Accumulate) backward.InPlace("dx", before, [.. dx.Zip(before, (a, b) => a + b)], 2e-6, c.Rows, c.Width);
         else backward.Output("dx", dx, 2e-6, c.Rows, c.Width).MayAlias("dx", "dy");
@@ -57,7 +59,8 @@ internal sealed class LayerNormTests(TestBackend backend)
             backward.InPlaceF32("dbias", startBias, [.. dbias.Zip(startBias, (a, b) => a + b)], 2e-6, c.Width);
         }
 
-        backward.Check((b, t) => b.LayerNormBackward(t["dy"], t["x"], t["weight"], t["mean"], t["rstd"], t["dx"], c.Accumulate, t["dweight"], t["dbias"]));
+        backward.Check((b, t) => b.LayerNormBackward(t["dy"], t["x"], t["weight"], t["mean"], t["rstd"], t["dx"], c.Accumulate, t["dweight"],
+            t["dbias"]));
     }
 
     [Test]
@@ -80,13 +83,16 @@ internal sealed class LayerNormTests(TestBackend backend)
         double[] x = random.Normal(Rows * Width), weight = random.Normal(Width), bias = random.Normal(Width), dy = random.Normal(Rows * Width);
         (double[] y, double[] mean, double[] rstd) = NaiveNorm.LayerForward(x, weight, bias, Eps);
         (double[] dx, double[] dweight, double[] dbias) = NaiveNorm.LayerBackward(dy, x, weight, mean, rstd);
-        OpCall call = new OpCall(backend).F32("x", x, Rows, Width).F32("weight", weight, Width).F32("bias", bias, Width).OutputF32("y", y, 0, Rows, Width)
+        OpCall call = new OpCall(backend).F32("x", x, Rows, Width).F32("weight", weight, Width).F32("bias", bias, Width)
+            .OutputF32("y", y, 0, Rows, Width)
             .OutputF32("mean", mean, 0, Rows).OutputF32("rstd", rstd, 0, Rows);
         foreach ((string name, double[] gradient) in new (string, double[])[] { ("x", dx), ("weight", dweight), ("bias", dbias) })
-            call.CheckGradient((b, t) => b.LayerNormForward(t["x"], default, t["weight"], t["bias"], Eps, default, t["y"], t["mean"], t["rstd"]), name, "y", dy, gradient);
+            call.CheckGradient((b, t) => b.LayerNormForward(t["x"], default, t["weight"], t["bias"], Eps, default, t["y"], t["mean"], t["rstd"]),
+                name, "y", dy, gradient);
     }
 
-    public sealed record Case(int Rows, int Width, bool Residual = false, bool Bias = true, bool Accumulate = false, bool Gradients = true, float Shift = 0)
+    public sealed record Case(int Rows, int Width, bool Residual = false, bool Bias = true, bool Accumulate = false, bool Gradients = true,
+        float Shift = 0)
     {
         public long Count => (long)Rows * Width;
     }

@@ -26,15 +26,18 @@ internal sealed class OptimizerTests(TestBackend backend)
     {
         double[] x = new RandomTensors(count).Normal(count);
         double sum = x.Sum(value => value * value);
-        new OpCall(backend).F32("x", x, count).AnySize("x").OutputF32("sum", [sum], 3e-7, 1).Check((b, t) => b.SumOfSquares(t["x"], t["sum"], accumulate: false));
-        new OpCall(backend).F32("x", x, count).AnySize("x").InPlaceF32("sum", [10], [10 + sum], 3e-7, 1).Check((b, t) => b.SumOfSquares(t["x"], t["sum"], accumulate: true));
+        new OpCall(backend).F32("x", x, count).AnySize("x").OutputF32("sum", [sum], 3e-7, 1)
+            .Check((b, t) => b.SumOfSquares(t["x"], t["sum"], accumulate: false));
+        new OpCall(backend).F32("x", x, count).AnySize("x").InPlaceF32("sum", [10], [10 + sum], 3e-7, 1)
+            .Check((b, t) => b.SumOfSquares(t["x"], t["sum"], accumulate: true));
     }
 
     [TestCaseSource(nameof(Cases))]
     public void AdamW_agrees_with_the_definition(Case c)
     {
         RandomTensors random = new(c.Count);
-        double[] parameter = random.Normal(c.Count), gradient = random.Normal(c.Count), m = random.Normal(c.Count, 0.1), v = random.Uniform(c.Count, 0.01, 1);
+        double[] parameter = random.Normal(c.Count), gradient = random.Normal(c.Count), m = random.Normal(c.Count, 0.1),
+            v = random.Uniform(c.Count, 0.01, 1);
         double sum = (float)gradient.Sum(value => value * value);
         double[] newParameter = (double[])parameter.Clone(), newM = (double[])m.Clone(), newV = (double[])v.Clone();
         NaiveTraining.AdamW(newParameter, gradient, newM, newV, c.Options, sum);
@@ -50,7 +53,8 @@ internal sealed class OptimizerTests(TestBackend backend)
         // The bias correction undoes the decay, and each element moves by ±LearningRate whatever its gradient.
         OpCall call = new OpCall(backend).InPlaceF32("parameter", [1, 1, 1], [0.9, 1.1, 0.9], 1e-6, 3).F32("gradient", [1e-3, -5, 100], 3)
             .InPlaceF32("m", [0, 0, 0], [1.25e-4, -0.625, 12.5], 1e-6, 3).InPlaceF32("v", [0, 0, 0], [2.5e-7, 6.25, 2500], 1e-6, 3);
-        call.Check((b, t) => b.AdamWStep(t["parameter"], t["gradient"], t["m"], t["v"], new AdamW(0.1f, 0.875f, 0.75f, Epsilon: 1e-12f, WeightDecay: 0), default));
+        call.Check((b, t) => b.AdamWStep(t["parameter"], t["gradient"], t["m"], t["v"],
+            new AdamW(0.1f, 0.875f, 0.75f, Epsilon: 1e-12f, WeightDecay: 0), default));
     }
 
     [Test]

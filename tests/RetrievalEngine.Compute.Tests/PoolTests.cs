@@ -27,7 +27,8 @@ internal sealed class PoolTests(TestBackend backend)
         RandomTensors random = new(c.Width);
         int[] cuSeqLens = Cumulative(c.Lengths);
         int tokens = cuSeqLens[^1], sequences = c.Lengths.Length;
-        double[] x = random.Normal((long)tokens * c.Width, dtype: backend.Device.Value.ActivationDType), dy = random.Normal((long)sequences * c.Width);
+        double[] x = random.Normal((long)tokens * c.Width, dtype: backend.Device.Value.ActivationDType),
+            dy = random.Normal((long)sequences * c.Width);
         new OpCall(backend).Activation("x", x, tokens, c.Width).I32("cuSeqLens", cuSeqLens, cuSeqLens.Length)
             .OutputF32("y", NaiveSequence.PoolForward(x, cuSeqLens, c.Pooling, c.Width), 1e-6, sequences, c.Width)
             .Check((b, t) => b.PoolForward(t["x"], t["cuSeqLens"], c.Pooling, t["y"]));
@@ -42,7 +43,8 @@ internal sealed class PoolTests(TestBackend backend)
         RandomTensors random = new(1);
         int[] cuSeqLens = Cumulative([2, 0, 3, 1]);
         double[] x = random.Normal(6 * 3), dy = random.Normal(4 * 3), dx = NaiveSequence.PoolBackward(dy, cuSeqLens, pooling, 3);
-        FiniteDifferences.Check("dx", moved => FiniteDifferences.Dot(NaiveSequence.PoolForward(moved, cuSeqLens, pooling, 3), dy), x, dx, samples: 18);
+        FiniteDifferences.Check("dx", moved =>
+            FiniteDifferences.Dot(NaiveSequence.PoolForward(moved, cuSeqLens, pooling, 3), dy), x, dx, samples: 18);
     }
 
     [Test]

@@ -35,13 +35,15 @@ internal sealed class RmsNormTests(TestBackend backend)
 
         OpCall forward = new OpCall(backend).Activation("x", x, c.Rows, c.Width).F32("weight", weight, c.Width);
         if (c.Residual)
-            forward.Activation("residual", residual, c.Rows, c.Width).Output("sum", sum, 1e-7, c.Rows, c.Width).MayAlias("sum", "x").MayAlias("sum", "residual");
+            forward.Activation("residual", residual, c.Rows, c.Width).Output("sum", sum, 1e-7, c.Rows, c.Width).MayAlias("sum", "x")
+                .MayAlias("sum", "residual");
         forward.Output("y", y, 5e-7, c.Rows, c.Width).OutputF32("rstd", rstd, 5e-7, c.Rows);
         forward.Check((b, t) => b.RmsNormForward(t["x"], t["residual"], t["weight"], c.Offset, Eps, t["sum"], t["y"], t["rstd"]));
 
         rstd = [.. rstd.Select(value => (double)(float)value)];
         (double[] dx, double[] dweight) = NaiveNorm.RmsBackward(dy, sum, weight, c.Offset, rstd);
-        OpCall backward = new OpCall(backend).Activation("dy", dy, c.Rows, c.Width).Activation("x", sum, c.Rows, c.Width).F32("weight", weight, c.Width)
+        OpCall backward = new OpCall(backend).Activation("dy", dy, c.Rows, c.Width).Activation("x", sum, c.Rows, c.Width)
+            .F32("weight", weight, c.Width)
             .F32("rstd", rstd, c.Rows);
         if (c.Accumulate) backward.InPlace("dx", before, [.. dx.Zip(before, (a, b) => a + b)], 1e-6, c.Rows, c.Width);
         else backward.Output("dx", dx, 1e-6, c.Rows, c.Width).MayAlias("dx", "dy");
@@ -68,7 +70,8 @@ internal sealed class RmsNormTests(TestBackend backend)
         double[] x = random.Normal(Rows * Width), weight = random.Normal(Width), dy = random.Normal(Rows * Width);
         (double[] y, double[] rstd) = NaiveNorm.RmsForward(x, weight, 1, Eps);
         (double[] dx, double[] dweight) = NaiveNorm.RmsBackward(dy, x, weight, 1, rstd);
-        OpCall call = new OpCall(backend).F32("x", x, Rows, Width).F32("weight", weight, Width).OutputF32("y", y, 0, Rows, Width).OutputF32("rstd", rstd, 0, Rows);
+        OpCall call = new OpCall(backend).F32("x", x, Rows, Width).F32("weight", weight, Width).OutputF32("y", y, 0, Rows, Width)
+            .OutputF32("rstd", rstd, 0, Rows);
         call.CheckGradient((b, t) => b.RmsNormForward(t["x"], default, t["weight"], 1, Eps, default, t["y"], t["rstd"]), "x", "y", dy, dx);
         call.CheckGradient((b, t) => b.RmsNormForward(t["x"], default, t["weight"], 1, Eps, default, t["y"], t["rstd"]), "weight", "y", dy, dweight);
     }

@@ -45,7 +45,8 @@ internal sealed class RopeTests(TestBackend backend)
         int[] positions = random.Integers(4, Positions);
         (double[] cos, double[] sin) = Angles(random, 4);
         double[] dx = NaiveSequence.Rope(dy, positions, cos, sin, 2, 10, 4, inverse: true);
-        FiniteDifferences.Check("dx", moved => FiniteDifferences.Dot(NaiveSequence.Rope(moved, positions, cos, sin, 2, 10, 4, inverse: false), dy), x, dx);
+        FiniteDifferences.Check("dx", moved =>
+            FiniteDifferences.Dot(NaiveSequence.Rope(moved, positions, cos, sin, 2, 10, 4, inverse: false), dy), x, dx);
     }
 
     [Test]

@@ -7,8 +7,8 @@ namespace RetrievalEngine.TestKit;
 public static class Agreement
 {
     /// <summary>
-    /// Demands a relative L2 error of at most <paramref name="tolerance"/>, and in every element an absolute error of at most 20 times that, measured by the largest expected
-    /// magnitude. NaN and infinities must stand where they are expected.
+    /// Demands a relative L2 error of at most <paramref name="tolerance"/>, and in every element an absolute error of at most 20 times that, measured
+    /// by the largest expected magnitude. NaN and infinities must stand where they are expected.
     /// </summary>
     public static void Check(string name, ReadOnlySpan<double> actual, ReadOnlySpan<double> expected, double tolerance)
     {
@@ -33,7 +33,8 @@ public static class Agreement
 
         if (worst < 0) return;
         string where = $"{name}[{worstIndex}] is {actual[worstIndex]:g9} but should be {expected[worstIndex]:g9}";
-        Assert.That(Math.Sqrt(difference), Is.LessThanOrEqualTo(tolerance * Math.Max(Math.Sqrt(norm), 1e-30)), $"{where} (relative L2 error over {tolerance})");
+        Assert.That(Math.Sqrt(difference), Is.LessThanOrEqualTo(tolerance * Math.Max(Math.Sqrt(norm), 1e-30)),
+            $"{where} (relative L2 error over {tolerance})");
         Assert.That(worst, Is.LessThanOrEqualTo(20 * tolerance * Math.Max(largest, 1e-30)), $"{where} (absolute error)");
     }
 }

@@ -5,7 +5,9 @@ using RetrievalEngine.Compute;
 
 namespace RetrievalEngine.TestKit;
 
-/// <summary>Tensors by name, each inside a larger block whose bytes around it are checked afterwards. Uploads and downloads go through the backend alone.</summary>
+/// <summary>
+/// Tensors by name, each inside a larger block whose bytes around it are checked afterwards. Uploads and downloads go through the backend alone.
+/// </summary>
 public sealed class GuardedTensors(IBackend backend, int alignment) : IDisposable
 {
     private const int Guard = 256;

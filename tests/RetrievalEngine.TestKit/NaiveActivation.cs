@@ -47,7 +47,8 @@ public static class NaiveActivation
     public static double[] Backward(Activation activation, double[] dy, double[] x) => [.. x.Select((value, i) => dy[i] * Slope(activation, value))];
 
     /// <summary>f(gate) · up.</summary>
-    public static double[] GatedForward(Activation activation, double[] gate, double[] up) => [.. gate.Select((value, i) => Value(activation, value) * up[i])];
+    public static double[] GatedForward(Activation activation, double[] gate, double[] up) =>
+        [.. gate.Select((value, i) => Value(activation, value) * up[i])];
 
     /// <summary>Gradients of Σ dy · f(gate) · up.</summary>
     public static (double[] Gate, double[] Up) GatedBackward(Activation activation, double[] dy, double[] gate, double[] up) =>

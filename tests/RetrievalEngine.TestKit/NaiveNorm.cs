@@ -64,7 +64,8 @@ public static class NaiveNorm
     }
 
     /// <summary>Gradients of Σ dy · y.</summary>
-    public static (double[] Dx, double[] Dweight, double[] Dbias) LayerBackward(double[] dy, double[] x, double[] weight, double[] mean, double[] rstd)
+    public static (double[] Dx, double[] Dweight, double[] Dbias) LayerBackward(double[] dy, double[] x, double[] weight, double[] mean,
+        double[] rstd)
     {
         int width = weight.Length;
         double[] dx = new double[x.Length], dweight = new double[width], dbias = new double[width];

@@ -5,7 +5,9 @@ namespace RetrievalEngine.TestKit;
 /// <summary>What depends on tokens and their places, in double precision: embeddings, rotary positions, pooling.</summary>
 public static class NaiveSequence
 {
-    /// <summary>x [T, heads, D] with the first 2 · half elements of each head rotated, as complex numbers x[i] + j x[i + half] times cos ± j sin.</summary>
+    /// <summary>
+    /// x [T, heads, D] with the first 2 · half elements of each head rotated, as complex numbers x[i] + j x[i + half] times cos ± j sin.
+    /// </summary>
     public static double[] Rope(double[] x, int[] positions, double[] cos, double[] sin, int heads, int headDim, int half, bool inverse)
     {
         double[] y = (double[])x.Clone();

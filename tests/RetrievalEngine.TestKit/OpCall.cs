@@ -8,8 +8,9 @@ using RetrievalEngine.Compute;
 namespace RetrievalEngine.TestKit;
 
 /// <summary>
-/// One call of an op with what is expected of it. <see cref="Check"/> runs it and demands: the expected numbers; untouched inputs and surroundings; no block of
-/// memory left over; the same bits on a second run, on the other backends of the family, and where an output may take the place of an input; and an
+/// One call of an op with what is expected of it. <see cref="Check"/> runs it and demands: the expected numbers; untouched inputs and surroundings;
+/// no block of memory left over; the same bits on a second run, on the other backends of the family, and where an output may take the place of an
+/// input; and an
 /// <see cref="ArgumentException"/> before anything is written when any argument has another type or size.
 /// </summary>
 /// <example>
@@ -46,10 +47,12 @@ public sealed class OpCall(TestBackend backend)
         Add(new Argument(name, new Shape(shape), DType.I8, MemoryMarshal.AsBytes(values.AsSpan()).ToArray(), null, 0));
 
     /// <summary>An output in the activation type; NaN before the call.</summary>
-    public OpCall Output(string name, double[] expected, double tolerance, params ReadOnlySpan<long> shape) => Output(name, ActivationDType, expected, tolerance, shape);
+    public OpCall Output(string name, double[] expected, double tolerance, params ReadOnlySpan<long> shape) =>
+        Output(name, ActivationDType, expected, tolerance, shape);
 
     /// <summary>An F32 output; NaN before the call.</summary>
-    public OpCall OutputF32(string name, double[] expected, double tolerance, params ReadOnlySpan<long> shape) => Output(name, DType.F32, expected, tolerance, shape);
+    public OpCall OutputF32(string name, double[] expected, double tolerance, params ReadOnlySpan<long> shape) =>
+        Output(name, DType.F32, expected, tolerance, shape);
 
     /// <summary>An output of any float type; NaN before the call.</summary>
     public OpCall Output(string name, DType dtype, double[] expected, double tolerance, params ReadOnlySpan<long> shape)
@@ -67,7 +70,9 @@ public sealed class OpCall(TestBackend backend)
     public OpCall InPlaceF32(string name, double[] before, double[] expected, double tolerance, params ReadOnlySpan<long> shape) =>
         Add(new Argument(name, new Shape(shape), DType.F32, Storage.Pack(before, DType.F32), expected, tolerance));
 
-    /// <summary>Allows <paramref name="output"/> to be the same tensor as <paramref name="input"/>, which then must change nothing in any output.</summary>
+    /// <summary>
+    /// Allows <paramref name="output"/> to be the same tensor as <paramref name="input"/>, which then must change nothing in any output.
+    /// </summary>
     public OpCall MayAlias(string output, string input)
     {
         _aliases.Add((output, input));
@@ -89,7 +94,8 @@ public sealed class OpCall(TestBackend backend)
         foreach (Argument argument in _arguments.Where(a => a.Expected is not null))
         {
             Agreement.Check(
-                argument.Name, Storage.Unpack(first[argument.Name], argument.DType), argument.Expected, argument.Tolerance + Storage.Epsilon(argument.DType));
+                argument.Name, Storage.Unpack(first[argument.Name], argument.DType), argument.Expected,
+                argument.Tolerance + Storage.Epsilon(argument.DType));
         }
 
         RequireSame(first, Run(device, op, null), "on a second run");
@@ -104,10 +110,11 @@ public sealed class OpCall(TestBackend backend)
     }
 
     /// <summary>
-    /// Compares <paramref name="gradient"/> with finite differences of the op itself, by <paramref name="input"/> of Σ <paramref name="weights"/> · <paramref name="output"/>.
-    /// Arithmetic in float32 asks for large steps and wide tolerances: this finds wrong formulas, not lost digits.
+    /// Compares <paramref name="gradient"/> with finite differences of the op itself, by <paramref name="input"/> of Σ <paramref name="weights"/> ·
+    /// <paramref name="output"/>. Arithmetic in float32 asks for large steps and wide tolerances: this finds wrong formulas, not lost digits.
     /// </summary>
-    public void CheckGradient(Action<IBackend, GuardedTensors> op, string input, string output, double[] weights, double[] gradient, int samples = 4, double tolerance = 3e-3)
+    public void CheckGradient(Action<IBackend, GuardedTensors> op, string input, string output, double[] weights, double[] gradient, int samples = 4,
+        double tolerance = 3e-3)
     {
         Argument argument = Find(input), result = Find(output);
         int index = _arguments.IndexOf(argument);
@@ -154,7 +161,8 @@ public sealed class OpCall(TestBackend backend)
             {
                 byte[] bytes = tensors.Download(argument.Name);
                 if (argument.Expected is not null) outputs[argument.Name] = bytes;
-                else if (argument.Name != alias?.Input && !bytes.AsSpan().SequenceEqual(argument.Contents)) Assert.Fail($"the input {argument.Name} was changed");
+                else if (argument.Name != alias?.Input && !bytes.AsSpan().SequenceEqual(argument.Contents))
+                    Assert.Fail($"the input {argument.Name} was changed");
             }
         }
 
@@ -180,7 +188,8 @@ public sealed class OpCall(TestBackend backend)
             () => op(device, tensors), Throws.InstanceOf<ArgumentException>().And.Not.InstanceOf<ArgumentOutOfRangeException>(),
             $"{good.Name} as {bad.DType} {bad.Shape}, not {good.DType} {good.Shape}");
         foreach (Argument argument in _arguments.Where(a => a != good))
-            Assert.That(tensors.Download(argument.Name).AsSpan().SequenceEqual(argument.Contents), $"{argument.Name} was written although {good.Name} was refused");
+            Assert.That(tensors.Download(argument.Name).AsSpan().SequenceEqual(argument.Contents),
+                $"{argument.Name} was written although {good.Name} was refused");
     }
 
     private GuardedTensors Upload(IBackend device, IEnumerable<Argument> arguments)

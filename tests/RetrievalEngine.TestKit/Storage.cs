@@ -16,7 +16,9 @@ public static class Storage
         _ => throw new ArgumentOutOfRangeException(nameof(dtype)),
     };
 
-    /// <summary>What rounding to <paramref name="dtype"/> may add to a relative error; nothing for F32, whose rounding the tolerances contain.</summary>
+    /// <summary>
+    /// What rounding to <paramref name="dtype"/> may add to a relative error; nothing for F32, whose rounding the tolerances contain.
+    /// </summary>
     public static double Epsilon(DType dtype) => dtype switch { DType.F16 => 1.0 / 2048, DType.BF16 => 1.0 / 256, _ => 0 };
 
     /// <summary>Values as bytes, rounded.</summary>

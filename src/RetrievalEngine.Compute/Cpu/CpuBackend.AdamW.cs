@@ -10,13 +10,16 @@ public sealed unsafe partial class CpuBackend
     {
         OpChecks.AdamWStep(parameter, gradient, m, v, options, sumOfSquares);
         float clip = 1;
-        if (!sumOfSquares.IsEmpty && options.MaxGradNorm > 0) clip = MathF.Min(1, options.MaxGradNorm / (MathF.Sqrt(*Pointer<float>(sumOfSquares)) + 1e-6f));
+        if (options.MaxGradNorm > 0) clip = MathF.Min(1, options.MaxGradNorm / (MathF.Sqrt(*Pointer<float>(sumOfSquares)) + 1e-6f));
         int tasks = Tasks(parameter.Count, 7 * sizeof(float));
         _workers.Run(
-            new AdamWJob(Pointer<float>(parameter), Pointer<float>(gradient), Pointer<float>(m), Pointer<float>(v), options, clip, parameter.Count, tasks), tasks);
+            new AdamWJob(Pointer<float>(parameter), Pointer<float>(gradient), Pointer<float>(m), Pointer<float>(v), options, clip,
+                parameter.Count, tasks),
+            tasks);
     }
 
-    private readonly struct AdamWJob(float* parameter, float* gradient, float* first, float* second, AdamW options, float clip, long count, int tasks) : IJob
+    private readonly struct AdamWJob(
+        float* parameter, float* gradient, float* first, float* second, AdamW options, float clip, long count, int tasks) : IJob
     {
         private readonly float _decay = (float)(1 - (double)options.LearningRate * options.WeightDecay);
         private readonly float _stepSize = (float)(options.LearningRate / (1 - Math.Pow(options.Beta1, options.Step)));
@@ -28,7 +31,8 @@ public sealed unsafe partial class CpuBackend
             for (; i < end; i += VectorMath.Width)
             {
                 int rest = (int)Math.Min(VectorMath.Width, end - i);
-                Vector512<float> g = VectorMath.Load(gradient + i, rest) * clip, m = VectorMath.Load(first + i, rest), v = VectorMath.Load(second + i, rest);
+                Vector512<float> g = VectorMath.Load(gradient + i, rest) * clip, m = VectorMath.Load(first + i, rest),
+                    v = VectorMath.Load(second + i, rest);
                 m += (g - m) * (1 - options.Beta1);
                 v = v * options.Beta2 + g * g * (1 - options.Beta2);
                 Vector512<float> step = m * _stepSize / (Vector512.Sqrt(v) * _rootCorrection + Vector512.Create(options.Epsilon));

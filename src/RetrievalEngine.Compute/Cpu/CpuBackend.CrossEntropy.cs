@@ -13,8 +13,8 @@ public sealed unsafe partial class CpuBackend
         const string Op = nameof(CrossEntropy);
         int tasks = Tasks(groups, candidates * 16);
         _workers.Run(
-            new CrossEntropyJob(Floats(Op, scores), Pointer<int>(targets), Pointer<sbyte>(excluded), gradientScale / groups, Pointer<float>(losses), Floats(Op, dscores), groups,
-                candidates, tasks),
+            new CrossEntropyJob(Floats(Op, scores), Pointer<int>(targets), Pointer<sbyte>(excluded), gradientScale / groups, Pointer<float>(losses),
+                Floats(Op, dscores), groups, candidates, tasks),
             tasks);
     }
 
@@ -43,8 +43,9 @@ public sealed unsafe partial class CpuBackend
             {
                 int rest = (int)Math.Min(VectorMath.Width, candidates - i);
                 byte* flags = (byte*)skip + i;
-                Vector512<float> kept = Vector512.Equals(rest == VectorMath.Width ? FormatI8.Load(flags) : LoadPartial<FormatI8>(flags, rest), Vector512<float>.Zero);
-                VectorMath.Store(Vector512.ConditionalSelect(kept, VectorMath.Load(from + i, rest), Vector512.Create(float.NegativeInfinity)), to + i, rest);
+                Vector512<float> flag = rest == VectorMath.Width ? FormatI8.Load(flags) : LoadPartial<FormatI8>(flags, rest);
+                Vector512<float> score = VectorMath.Load(from + i, rest), none = Vector512.Create(float.NegativeInfinity);
+                VectorMath.Store(Vector512.ConditionalSelect(Vector512.Equals(flag, Vector512<float>.Zero), score, none), to + i, rest);
             }
 
             return VectorMath.Max(to, candidates);

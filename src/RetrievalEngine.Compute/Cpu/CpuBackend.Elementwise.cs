@@ -18,7 +18,9 @@ public sealed unsafe partial class CpuBackend
         return Pointer<float>(tensor);
     }
 
-    /// <summary>Tasks for <paramref name="items"/> of <paramref name="bytes"/> each: a few a thread, so that a thread which is held up costs little.</summary>
+    /// <summary>
+    /// Tasks for <paramref name="items"/> of <paramref name="bytes"/> each: a few a thread, so that a thread which is held up costs little.
+    /// </summary>
     private int Tasks(long items, long bytes)
     {
         long most = _workers.Count == 1 ? 1 : _workers.Count * 4L;

@@ -32,7 +32,8 @@ public sealed unsafe partial class CpuBackend
         OpChecks.Indices(nameof(EmbeddingBackward), nameof(ids), ids.AsSpan<int>(), dtable.Shape[0]);
         long tokens = ids.Count, width = dtable.Shape[1];
         int tasks = (int)Math.Min(Tasks(tokens, width * 12), (width + VectorMath.Width - 1) / VectorMath.Width);
-        _workers.Run(new EmbeddingBackwardJob(Floats(nameof(EmbeddingBackward), dy), Pointer<int>(ids), scale, Pointer<float>(dtable), tokens, width, tasks), tasks);
+        _workers.Run(new EmbeddingBackwardJob(Floats(nameof(EmbeddingBackward), dy), Pointer<int>(ids), scale, Pointer<float>(dtable), tokens, width,
+            tasks), tasks);
     }
 
     private void Embed<TTable>(Tensor table, Tensor ids, float scale, Tensor y, bool accumulate)
@@ -41,10 +42,12 @@ public sealed unsafe partial class CpuBackend
         long tokens = ids.Count, width = table.Shape[1];
         int tasks = Tasks(tokens, width * 8);
         _workers.Run(
-            new EmbeddingForwardJob<TTable>(Pointer<byte>(table), Pointer<int>(ids), scale, Floats(nameof(EmbeddingForward), y), accumulate, tokens, width, tasks), tasks);
+            new EmbeddingForwardJob<TTable>(Pointer<byte>(table), Pointer<int>(ids), scale, Floats(nameof(EmbeddingForward), y), accumulate, tokens,
+                width, tasks), tasks);
     }
 
-    private readonly struct EmbeddingForwardJob<TTable>(byte* table, int* ids, float scale, float* y, bool accumulate, long tokens, long width, int tasks) : IJob
+    private readonly struct EmbeddingForwardJob<TTable>(byte* table, int* ids, float scale, float* y, bool accumulate, long tokens, long width,
+        int tasks) : IJob
         where TTable : IFloatFormat
     {
         public void Run(int task)

@@ -61,7 +61,8 @@ public sealed unsafe partial class CpuBackend
         const string Op = nameof(GatedActivationBackward);
         int tasks = Tasks(dy.Count, 5 * sizeof(float));
         _workers.Run(
-            new GatedBackwardJob<TActivation>(Floats(Op, dy), Floats(Op, gate), Floats(Op, up), Floats(Op, dgate), Floats(Op, dup), dy.Count, tasks), tasks);
+            new GatedBackwardJob<TActivation>(Floats(Op, dy), Floats(Op, gate), Floats(Op, up), Floats(Op, dgate), Floats(Op, dup), dy.Count, tasks),
+                tasks);
     }
 
     private readonly struct Gated<TActivation> : IMap2

@@ -14,7 +14,8 @@ public sealed unsafe partial class CpuBackend
         (long rows, long width) = OpChecks.L2NormalizeForward(x, y, norm);
         int tasks = Tasks(rows, width * 8);
         _workers.Run(
-            new NormalizeForwardJob(Floats(nameof(L2NormalizeForward), x), Floats(nameof(L2NormalizeForward), y), Pointer<float>(norm), rows, width, tasks), tasks);
+            new NormalizeForwardJob(Floats(nameof(L2NormalizeForward), x), Floats(nameof(L2NormalizeForward), y), Pointer<float>(norm), rows, width,
+                tasks), tasks);
     }
 
     /// <inheritdoc cref="IBackend.L2NormalizeBackward"/>

@@ -13,30 +13,33 @@ public sealed unsafe partial class CpuBackend
         const string Op = nameof(LayerNormForward);
         int tasks = Tasks(rows, width * (residual.IsEmpty ? 8 : 16));
         _workers.Run(
-            new LayerNormForwardJob(Floats(Op, x), Floats(Op, residual), Floats(Op, weight), Floats(Op, bias), eps, Floats(Op, sum), Floats(Op, y), Floats(Op, mean),
-                Floats(Op, rstd), rows, width, tasks),
+            new LayerNormForwardJob(Floats(Op, x), Floats(Op, residual), Floats(Op, weight), Floats(Op, bias), eps, Floats(Op, sum), Floats(Op, y),
+                Floats(Op, mean), Floats(Op, rstd), rows, width, tasks),
             tasks);
     }
 
     /// <inheritdoc cref="IBackend.LayerNormBackward"/>
-    public void LayerNormBackward(Tensor dy, Tensor x, Tensor weight, Tensor mean, Tensor rstd, Tensor dx, bool accumulate, Tensor dweight, Tensor dbias)
+    public void LayerNormBackward(Tensor dy, Tensor x, Tensor weight, Tensor mean, Tensor rstd, Tensor dx, bool accumulate, Tensor dweight,
+        Tensor dbias)
     {
         (long rows, long width) = OpChecks.LayerNormBackward(dy, x, weight, mean, rstd, dx, dweight, dbias);
         const string Op = nameof(LayerNormBackward);
         int blocks = NormBlocks(rows);
         long partialBytes = blocks * width * sizeof(float);
-        using Scratch.Loan weightPartials = _scratch.Rent(dweight.IsEmpty ? 0 : partialBytes), biasPartials = _scratch.Rent(dbias.IsEmpty ? 0 : partialBytes);
+        using Scratch.Loan weightPartials = _scratch.Rent(dweight.IsEmpty ? 0 : partialBytes),
+            biasPartials = _scratch.Rent(dbias.IsEmpty ? 0 : partialBytes);
         float* dw = dweight.IsEmpty ? null : (float*)weightPartials.Pointer, db = dbias.IsEmpty ? null : (float*)biasPartials.Pointer;
         _workers.Run(
-            new LayerNormBackwardJob(Floats(Op, dy), Floats(Op, x), Floats(Op, weight), Floats(Op, mean), Floats(Op, rstd), Floats(Op, dx), accumulate, dw, db, rows, width,
-                blocks),
+            new LayerNormBackwardJob(Floats(Op, dy), Floats(Op, x), Floats(Op, weight), Floats(Op, mean), Floats(Op, rstd), Floats(Op, dx),
+                accumulate, dw, db, rows, width, blocks),
             blocks);
         if (dw != null) AddPartials(dw, blocks, width, Floats(Op, dweight));
         if (db != null) AddPartials(db, blocks, width, Floats(Op, dbias));
     }
 
     private readonly struct LayerNormForwardJob(
-        float* x, float* residual, float* weight, float* bias, float eps, float* sum, float* y, float* mean, float* rstd, long rows, long width, int tasks) : IJob
+        float* x, float* residual, float* weight, float* bias, float eps, float* sum, float* y, float* mean, float* rstd, long rows, long width,
+        int tasks) : IJob
     {
         public void Run(int task)
         {
@@ -68,12 +71,13 @@ public sealed unsafe partial class CpuBackend
 
     // With g = dy · w and z = (x - mean) rstd: dx = rstd (g - mean(g) - z mean(g z)).
     private readonly struct LayerNormBackwardJob(
-        float* dy, float* x, float* weight, float* mean, float* rstd, float* dx, bool accumulate, float* weightPartials, float* biasPartials, long rows, long width, int blocks)
-        : IJob
+        float* dy, float* x, float* weight, float* mean, float* rstd, float* dx, bool accumulate, float* weightPartials, float* biasPartials,
+        long rows, long width, int blocks) : IJob
     {
         public void Run(int block)
         {
-            float* dweight = weightPartials == null ? null : weightPartials + block * width, dbias = biasPartials == null ? null : biasPartials + block * width;
+            float* dweight = weightPartials == null ? null : weightPartials + block * width,
+                dbias = biasPartials == null ? null : biasPartials + block * width;
             if (dweight != null) new Span<float>(dweight, (int)width).Clear();
             if (dbias != null) new Span<float>(dbias, (int)width).Clear();
             (long row, long end) = Range(rows, block, blocks);
@@ -86,7 +90,8 @@ public sealed unsafe partial class CpuBackend
             for (long i = 0; i < width; i += VectorMath.Width)
             {
                 int rest = (int)Math.Min(VectorMath.Width, width - i);
-                Vector512<float> d = VectorMath.Load(gradient + i, rest), product = d * Normalised(at + i, rest, center, scale), w = VectorMath.Load(weight + i, rest);
+                Vector512<float> d = VectorMath.Load(gradient + i, rest), product = d * Normalised(at + i, rest, center, scale),
+                    w = VectorMath.Load(weight + i, rest);
                 sum += d * w;
                 dot += product * w;
                 if (dweight != null) VectorMath.Store(VectorMath.Load(dweight + i, rest) + product, dweight + i, rest);
@@ -105,6 +110,7 @@ public sealed unsafe partial class CpuBackend
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static Vector512<float> Normalised(float* x, int rest, float center, float scale) => (VectorMath.Load(x, rest) - Vector512.Create(center)) * scale;
+        private static Vector512<float> Normalised(float* x, int rest, float center, float scale) =>
+            (VectorMath.Load(x, rest) - Vector512.Create(center)) * scale;
     }
 }

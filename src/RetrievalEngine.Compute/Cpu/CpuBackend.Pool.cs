@@ -10,7 +10,8 @@ public sealed unsafe partial class CpuBackend
         (long tokens, long sequences, long width) = OpChecks.PoolForward(x, cuSeqLens, pooling, y);
         OpChecks.CuSeqLens(nameof(PoolForward), cuSeqLens.AsSpan<int>(), tokens, int.MaxValue);
         int tasks = Tasks(sequences, width * 4 * (pooling == Pooling.Mean ? tokens / Math.Max(sequences, 1) + 1 : 2));
-        _workers.Run(new PoolForwardJob(Floats(nameof(PoolForward), x), Pointer<int>(cuSeqLens), pooling, Pointer<float>(y), sequences, width, tasks), tasks);
+        _workers.Run(new PoolForwardJob(Floats(nameof(PoolForward), x), Pointer<int>(cuSeqLens), pooling, Pointer<float>(y), sequences, width, tasks),
+            tasks);
     }
 
     /// <inheritdoc cref="IBackend.PoolBackward"/>
@@ -19,7 +20,8 @@ public sealed unsafe partial class CpuBackend
         (long tokens, long sequences, long width) = OpChecks.PoolBackward(dy, cuSeqLens, pooling, dx);
         OpChecks.CuSeqLens(nameof(PoolBackward), cuSeqLens.AsSpan<int>(), tokens, int.MaxValue);
         int tasks = Tasks(sequences, width * 4 * (tokens / Math.Max(sequences, 1) + 1));
-        _workers.Run(new PoolBackwardJob(Pointer<float>(dy), Pointer<int>(cuSeqLens), pooling, Floats(nameof(PoolBackward), dx), sequences, width, tasks), tasks);
+        _workers.Run(new PoolBackwardJob(Pointer<float>(dy), Pointer<int>(cuSeqLens), pooling, Floats(nameof(PoolBackward), dx), sequences, width,
+            tasks), tasks);
     }
 
     private readonly struct PoolForwardJob(float* x, int* cuSeqLens, Pooling pooling, float* y, long sequences, long width, int tasks) : IJob
@@ -58,9 +60,10 @@ public sealed unsafe partial class CpuBackend
                 for (int token = first; token <= last; token++)
                 {
                     float* to = dx + token * width;
+                    Span<float> row = new(to, (int)width);
                     if (pooling == Pooling.Mean) MapRow(new Times(1f / (last - first + 1)), from, to, width);
-                    else if (token == (pooling == Pooling.Last ? last : first)) new Span<float>(from, (int)width).CopyTo(new Span<float>(to, (int)width));
-                    else new Span<float>(to, (int)width).Clear();
+                    else if (token == (pooling == Pooling.Last ? last : first)) new Span<float>(from, (int)width).CopyTo(row);
+                    else row.Clear();
                 }
             }
         }

@@ -13,7 +13,8 @@ public sealed unsafe partial class CpuBackend
         const string Op = nameof(RmsNormForward);
         int tasks = Tasks(rows, width * (residual.IsEmpty ? 8 : 16));
         _workers.Run(
-            new RmsNormForwardJob(Floats(Op, x), Floats(Op, residual), Floats(Op, weight), weightOffset, eps, Floats(Op, sum), Floats(Op, y), Floats(Op, rstd), rows, width, tasks),
+            new RmsNormForwardJob(Floats(Op, x), Floats(Op, residual), Floats(Op, weight), weightOffset, eps, Floats(Op, sum), Floats(Op, y),
+                Floats(Op, rstd), rows, width, tasks),
             tasks);
     }
 
@@ -32,8 +33,8 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <summary>
-    /// Blocks of rows of a normalisation's backward pass. Each sums its rows' part of the weight's gradient by itself, so their number must hang on the number of rows alone:
-    /// then the sum has the same bits on any number of threads.
+    /// Blocks of rows of a normalisation's backward pass. Each sums its rows' part of the weight's gradient by itself, so their number must hang on
+    /// the number of rows alone: then the sum has the same bits on any number of threads.
     /// </summary>
     private static int NormBlocks(long rows) => (int)Math.Clamp(rows / 64, 1, 64);
 
@@ -45,7 +46,8 @@ public sealed unsafe partial class CpuBackend
     }
 
     private readonly struct RmsNormForwardJob(
-        float* x, float* residual, float* weight, float weightOffset, float eps, float* sum, float* y, float* rstd, long rows, long width, int tasks) : IJob
+        float* x, float* residual, float* weight, float weightOffset, float eps, float* sum, float* y, float* rstd, long rows, long width,
+        int tasks) : IJob
     {
         public void Run(int task)
         {
@@ -74,7 +76,8 @@ public sealed unsafe partial class CpuBackend
 
     // With g = dy · w: dx = rstd (g - x rstd² mean(g x)).
     private readonly struct RmsNormBackwardJob(
-        float* dy, float* x, float* weight, float weightOffset, float* rstd, float* dx, bool accumulate, float* partials, long rows, long width, int blocks) : IJob
+        float* dy, float* x, float* weight, float weightOffset, float* rstd, float* dx, bool accumulate, float* partials, long rows, long width,
+        int blocks) : IJob
     {
         public void Run(int block)
         {

@@ -12,10 +12,12 @@ public sealed unsafe partial class CpuBackend
         OpChecks.Indices(nameof(Rope), nameof(positions), positions.AsSpan<int>(), cos.Shape[0]);
         int tasks = Tasks(tokens, heads * half * 16);
         _workers.Run(
-            new RopeJob(Floats(nameof(Rope), x), Pointer<int>(positions), Pointer<float>(cos), Pointer<float>(sin), inverse ? -1 : 1, tokens, heads, headDim, half, tasks), tasks);
+            new RopeJob(Floats(nameof(Rope), x), Pointer<int>(positions), Pointer<float>(cos), Pointer<float>(sin), inverse ? -1 : 1, tokens, heads,
+                headDim, half, tasks), tasks);
     }
 
-    private readonly struct RopeJob(float* x, int* positions, float* cos, float* sin, float sign, long tokens, long heads, long headDim, long half, int tasks) : IJob
+    private readonly struct RopeJob(float* x, int* positions, float* cos, float* sin, float sign, long tokens, long heads, long headDim, long half,
+        int tasks) : IJob
     {
         public void Run(int task)
         {

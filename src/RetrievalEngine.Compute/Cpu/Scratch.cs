@@ -5,7 +5,9 @@ using System.Threading;
 
 namespace RetrievalEngine.Compute.Cpu;
 
-/// <summary>Working memory that ops borrow and give back: allocated in the first steps, reused from then on, also by several calling threads at a time.</summary>
+/// <summary>
+/// Working memory that ops borrow and give back: allocated in the first steps, reused from then on, also by several calling threads at a time.
+/// </summary>
 internal sealed unsafe class Scratch : IDisposable
 {
     private readonly List<(nint Pointer, long Bytes)> _free = [];
@@ -28,7 +30,9 @@ internal sealed unsafe class Scratch : IDisposable
         _free.Clear();
     }
 
-    /// <summary>The smallest free block that is large enough, so that large ones stay for those who need them; else the largest, which is replaced; else none.</summary>
+    /// <summary>
+    /// The smallest free block that is large enough, so that large ones stay for those who need them; else the largest, which is replaced; else none.
+    /// </summary>
     private (nint Pointer, long Bytes) Take(long bytes)
     {
         lock (_lock)

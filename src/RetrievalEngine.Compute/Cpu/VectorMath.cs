@@ -6,8 +6,8 @@ using System.Runtime.Intrinsics.X86;
 namespace RetrievalEngine.Compute.Cpu;
 
 /// <summary>
-/// Functions of 16 floats at a time. Written once over <see cref="Vector512{T}"/>: where the machine has no such registers, the compiler makes two or four smaller
-/// ones of it. Constants are split so that nothing leans on a fused multiply-add being there.
+/// Functions of 16 floats at a time. Written once over <see cref="Vector512{T}"/>: where the machine has no such registers, the compiler makes two or
+/// four smaller ones of it. Constants are split so that nothing leans on a fused multiply-add being there.
 /// </summary>
 internal static unsafe class VectorMath
 {
@@ -38,7 +38,10 @@ internal static unsafe class VectorMath
         return p * ((half + bias) << 23).AsSingle() * ((exponent - half + bias) << 23).AsSingle();
     }
 
-    /// <summary>2ˣ for x up to 127, relative error below 2e-7; 0 below -126.5, NaN stays NaN. Cheaper than <see cref="Exp"/> where the factor log₂ e goes into something that is scaled anyway.</summary>
+    /// <summary>
+    /// 2ˣ for x up to 127, relative error below 2e-7; 0 below -126.5, NaN stays NaN. Cheaper than <see cref="Exp"/> where the factor log₂ e goes into
+    /// something that is scaled anyway.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Exp2(Vector512<float> x)
     {
@@ -70,7 +73,9 @@ internal static unsafe class VectorMath
         return Vector512.ConditionalSelect(Vector512.LessThan(magnitude, Vector512.Create(0.625f)), small, large | (x & sign));
     }
 
-    /// <summary>σ(x) = 1 / (1 + e⁻ˣ), and 1 - σ(x) in <paramref name="complement"/> without the cancellation. Below -80 both are those of -80.</summary>
+    /// <summary>
+    /// σ(x) = 1 / (1 + e⁻ˣ), and 1 - σ(x) in <paramref name="complement"/> without the cancellation. Below -80 both are those of -80.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Sigmoid(Vector512<float> x, out Vector512<float> complement)
     {
@@ -80,8 +85,8 @@ internal static unsafe class VectorMath
     }
 
     /// <summary>
-    /// Φ(x) = (1 + erf(x/√2)) / 2, absolute error below 1.2e-7, and <paramref name="gauss"/> = e^(-x²/2). Φ(-t) e^(t²/2) is smooth in (t - 3)/(t + 3): a polynomial of degree 9
-    /// through Chebyshev nodes for t up to 14, relative error 2e-8 up to 10, where Φ(-t) is below 1e-23.
+    /// Φ(x) = (1 + erf(x/√2)) / 2, absolute error below 1.2e-7, and <paramref name="gauss"/> = e^(-x²/2). Φ(-t) e^(t²/2) is smooth in (t - 3)/(t +
+    /// 3): a polynomial of degree 9 through Chebyshev nodes for t up to 14, relative error 2e-8 up to 10, where Φ(-t) is below 1e-23.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> NormalCdf(Vector512<float> x, out Vector512<float> gauss)

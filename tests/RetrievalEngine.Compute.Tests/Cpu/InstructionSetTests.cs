@@ -11,8 +11,8 @@ using RetrievalEngine.TestKit;
 namespace RetrievalEngine.Compute.Tests.Cpu;
 
 /// <summary>
-/// Runs every op fixture once more in child processes that may not use AVX-512, or no vector instructions at all. .NET 10 reads DOTNET_EnableAVX512 (older names such as
-/// DOTNET_EnableAVX512F do nothing) and DOTNET_EnableHWIntrinsic.
+/// Runs every op fixture once more in child processes that may not use AVX-512, or no vector instructions at all. .NET 10 reads DOTNET_EnableAVX512
+/// (older names such as DOTNET_EnableAVX512F do nothing) and DOTNET_EnableHWIntrinsic.
 /// </summary>
 [TestFixture]
 internal sealed class InstructionSetTests
@@ -30,7 +30,8 @@ internal sealed class InstructionSetTests
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
-            ArgumentList = { "vstest", typeof(InstructionSetTests).Assembly.Location, "--TestCaseFilter:TestCategory=Ops", $"--logger:trx;LogFileName={results}" },
+            ArgumentList = { "vstest", typeof(InstructionSetTests).Assembly.Location, "--TestCaseFilter:TestCategory=Ops",
+                $"--logger:trx;LogFileName={results}" },
             Environment = { [knob] = "0", [Backends.InstructionSetVariable] = path },
         };
         using Process child = Process.Start(start)!;

@@ -4,7 +4,9 @@ using RetrievalEngine.Compute.Cpu;
 
 namespace RetrievalEngine.Compute.Tests.Cpu;
 
-/// <summary>Outputs that are too large for the caches and well aligned are written by other instructions than the small, odd ones of the op fixtures.</summary>
+/// <summary>
+/// Outputs that are too large for the caches and well aligned are written by other instructions than the small, odd ones of the op fixtures.
+/// </summary>
 [TestFixture]
 [Category("Ops")]
 internal sealed class StreamedStoreTests

@@ -39,7 +39,8 @@ internal sealed class VectorMathTests
 
     [Test]
     public void Normal_cdf_is_within_12e_8() =>
-        Assert.That(LargestError(x => VectorMath.NormalCdf(x, out _), x => (1 + NaiveActivation.Erf(x / Math.Sqrt(2))) / 2, -30, 30, relative: false), Is.LessThan(1.2e-7));
+        Assert.That(LargestError(x => VectorMath.NormalCdf(x, out _), x => (1 + NaiveActivation.Erf(x / Math.Sqrt(2))) / 2, -30, 30, relative: false),
+            Is.LessThan(1.2e-7));
 
     [Test]
     public unsafe void Sums_and_maxima_see_every_element([ValueSource(typeof(Sizes), nameof(Sizes.VectorOrNone))] int count)
@@ -59,7 +60,8 @@ internal sealed class VectorMathTests
         }
     }
 
-    private static double LargestError(Func<Vector512<float>, Vector512<float>> function, Func<double, double> reference, double low, double high, bool relative)
+    private static double LargestError(Func<Vector512<float>, Vector512<float>> function, Func<double, double> reference, double low, double high,
+        bool relative)
     {
         double largest = 0;
         const int Steps = 20_000;
