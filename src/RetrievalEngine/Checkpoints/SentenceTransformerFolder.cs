@@ -1,0 +1,119 @@
+using System;
+using System.IO;
+using System.Linq;
+using System.Text.Json;
+using RetrievalEngine.Compute;
+
+namespace RetrievalEngine.Checkpoints;
+
+/// <summary>
+/// What a sentence-transformers folder says about turning texts into vectors, in the layout that most published folders have (<c>pooling_mode_mean_tokens</c>,
+/// <c>max_seq_length</c>) and in the one that version 6 writes (<c>pooling_mode</c>). What cannot be done is refused by name.
+/// </summary>
+/// <param name="Pooling">How hidden states become one vector.</param>
+/// <param name="Normalize">Whether the folder has a Normalize module.</param>
+/// <param name="MaxSeqLength">Most tokens of a text; null where the folder leaves it to the tokenizer.</param>
+/// <param name="QueryPrompt">What stands before a query.</param>
+/// <param name="PassagePrompt">What stands before a passage.</param>
+/// <param name="UsesDotProduct">Whether vectors are compared by inner product as they are, not by cosine.</param>
+public sealed record SentenceTransformerFolder(Pooling Pooling, bool Normalize, int? MaxSeqLength, string QueryPrompt, string PassagePrompt, bool UsesDotProduct)
+{
+    /// <summary>The file that makes a folder one of sentence-transformers.</summary>
+    public const string ModulesFile = "modules.json";
+
+    private const int LongestText = 1 << 20;
+    private static readonly string[] s_passagePrompts = ["document", "passage", "corpus"];
+    private static readonly (string Field, Pooling? Pooling)[] s_olderPoolings =
+    [
+        ("pooling_mode_cls_token", Compute.Pooling.Cls), ("pooling_mode_mean_tokens", Compute.Pooling.Mean), ("pooling_mode_lasttoken", Compute.Pooling.Last),
+        ("pooling_mode_max_tokens", null), ("pooling_mode_mean_sqrt_len_tokens", null), ("pooling_mode_weightedmean_tokens", null),
+    ];
+
+    /// <summary>Reads <paramref name="folder"/>; null where it has no <see cref="ModulesFile"/>.</summary>
+    /// <exception cref="InputException">A file is damaged, or asks for something that cannot be done.</exception>
+    public static SentenceTransformerFolder? Find(string folder)
+    {
+        string path = Path.Combine(folder, ModulesFile);
+        if (!File.Exists(path)) return null;
+        JsonElement modules = JsonFields.ParseElement(JsonFields.ReadBytes(path), path);
+        if (modules.ValueKind != JsonValueKind.Array) throw new InputException($"{path}: a JSON array of modules is needed, not {JsonFields.Kind(modules)}");
+        Pooling? pooling = null;
+        bool normalize = false;
+        foreach (JsonElement element in modules.EnumerateArray())
+        {
+            JsonFields module = JsonFields.Object(element, path);
+            string type = module.Text("type"), at = module.TextOrNull("path") ?? "";
+            switch (type[(type.LastIndexOf('.') + 1)..])
+            {
+                case "Transformer" when at.Length == 0:
+                    break;
+                case "Pooling":
+                    pooling = ReadPooling(FileIn(folder, at, module));
+                    break;
+                case "Normalize":
+                    normalize = true;
+                    break;
+                default:
+                    throw module.Error("type", $"is {type} (path \"{at}\"), which is not supported; known: Transformer in the folder itself, Pooling, Normalize");
+            }
+        }
+
+        (string query, string passage, bool dot) = ReadPrompts(folder);
+        return new SentenceTransformerFolder(pooling ?? throw new InputException($"{path}: there is no Pooling module"), normalize, ReadMaxLength(folder), query, passage, dot);
+    }
+
+    private static string FileIn(string folder, string module, JsonFields modules)
+    {
+        if (module != Path.GetFileName(module) || module is "." or "..") throw modules.Error("path", $"names \"{module}\", which is no folder of the model");
+        return Path.Combine(folder, module, "config.json");
+    }
+
+    private static Pooling ReadPooling(string path)
+    {
+        JsonFields json = JsonFields.Read(path);
+        if (!json.Flag("include_prompt", true)) throw json.Error("include_prompt", "is false, which is not supported: prompts count as text here");
+        if (json.Has("pooling_mode"))
+        {
+            return json.Text("pooling_mode") switch
+            {
+                "mean" => Compute.Pooling.Mean,
+                "cls" => Compute.Pooling.Cls,
+                "lasttoken" => Compute.Pooling.Last,
+                string other => throw json.Error("pooling_mode", $"is {other}, which is not supported; known: mean, cls, lasttoken"),
+            };
+        }
+
+        (string Field, Pooling? Pooling)[] set = [.. s_olderPoolings.Where(mode => json.Flag(mode.Field, false))];
+        if (set.Length != 1) throw new InputException($"{path}: exactly one pooling mode must be true, not {set.Length}");
+        return set[0].Pooling ?? throw json.Error(set[0].Field, "is true, which is not supported; known: cls, mean, lasttoken");
+    }
+
+    private static int? ReadMaxLength(string folder)
+    {
+        foreach (string path in Directory.EnumerateFiles(folder, "sentence_*_config.json").Order(StringComparer.Ordinal))
+        {
+            JsonFields json = JsonFields.Read(path);
+            if (json.Flag("do_lower_case", false)) throw json.Error("do_lower_case", "is true, which is not supported; a tokenizer that lower-cases does so by itself");
+            if (json.IntOrNull("max_seq_length", 1, LongestText) is { } length) return length;
+        }
+
+        return null;
+    }
+
+    private static (string Query, string Passage, bool Dot) ReadPrompts(string folder)
+    {
+        string path = Path.Combine(folder, "config_sentence_transformers.json");
+        if (!File.Exists(path)) return ("", "", false);
+        JsonFields json = JsonFields.Read(path);
+        bool dot = json.TextOrNull("similarity_fn_name") switch
+        {
+            null or "cosine" => false,
+            "dot" => true,
+            string other => throw json.Error("similarity_fn_name", $"is {other}, which is not supported; known: cosine, dot"),
+        };
+        if (json.ObjectOrNull("prompts") is not { } prompts) return ("", "", dot);
+        string otherwise = json.TextOrNull("default_prompt_name") is { } name ? prompts.TextOrNull(name) ?? "" : "";
+        string? passage = s_passagePrompts.Select(prompts.TextOrNull).FirstOrDefault(static text => text is not null);
+        return (prompts.TextOrNull("query") ?? otherwise, passage ?? otherwise, dot);
+    }
+}
