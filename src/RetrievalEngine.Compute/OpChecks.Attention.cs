@@ -28,7 +28,10 @@ public static partial class OpChecks
         return sizes;
     }
 
-    /// <summary>Checks the values of cumulative sequence lengths, where they are on the host: 0 first, never falling, <paramref name="tokens"/> last, no sequence over <paramref name="maxSeqLen"/>.</summary>
+    /// <summary>
+    /// Checks the values of cumulative sequence lengths, where they are on the host: 0 first, never falling, <paramref name="tokens"/> last, no
+    /// sequence over <paramref name="maxSeqLen"/>.
+    /// </summary>
     public static void CuSeqLens(string op, ReadOnlySpan<int> cuSeqLens, long tokens, int maxSeqLen)
     {
         Require(cuSeqLens.Length > 0 && cuSeqLens[0] == 0, op, "cuSeqLens must start with 0");
@@ -54,7 +57,8 @@ public static partial class OpChecks
         Require(kvHeads >= 1 && heads % kvHeads == 0, op, $"q has {heads} heads, which is not a multiple of the {kvHeads} of k");
         RequireLike(op, nameof(v), v, nameof(k), k);
         RequireLike(op, nameof(o), o, nameof(q), q);
-        Require(lse.DType == DType.F32 && !lse.IsEmpty && lse.Shape == new Shape(heads, tokens), op, $"lse is {lse} but must be F32 [{heads}, {tokens}]");
+        bool lseFits = !lse.IsEmpty && lse.DType == DType.F32 && lse.Shape == new Shape(heads, tokens);
+        Require(lseFits, op, $"lse is {lse} but must be F32 [{heads}, {tokens}]");
         Require(
             cuSeqLens.DType == DType.I32 && cuSeqLens.Shape.Rank == 1 && cuSeqLens.Count is >= 1 and <= int.MaxValue,
             op, $"cuSeqLens is {cuSeqLens} but must be I32 [sequences + 1]");

@@ -3,8 +3,8 @@ using System;
 namespace RetrievalEngine.Compute;
 
 /// <summary>
-/// T5's buckets of relative positions, bidirectional (Raffel et al. 2020; as <c>_relative_position_bucket</c> of Hugging Face): half of them for keys after the query; within a
-/// half, the first half exact distances, the rest growing logarithmically up to the maximum distance.
+/// T5's buckets of relative positions, bidirectional (Raffel et al. 2020; as <c>_relative_position_bucket</c> of Hugging Face): half of them for
+/// keys after the query; within a half, the first half exact distances, the rest growing logarithmically up to the maximum distance.
 /// </summary>
 public static class RelativeBuckets
 {

@@ -4,18 +4,18 @@ using RetrievalEngine.Compute;
 namespace RetrievalEngine.TestKit;
 
 /// <summary>
-/// Attention as its definition says it, in double precision, one query at a time. Layouts as in <see cref="IBackend.AttentionForward"/>; the bias is [buckets, heads],
-/// empty for none.
+/// Attention as its definition says it, in double precision, one query at a time. Layouts as in <see cref="IBackend.AttentionForward"/>; a bias is
+/// [buckets, heads], empty for none.
 /// </summary>
-public sealed class NaiveAttention(int[] cuSeqLens, int heads, int kvHeads, int headDim, AttentionOptions options, double[] bias)
+public sealed class NaiveAttention(int[] cuSeqLens, int heads, int kvHeads, int headDim, AttentionOptions options)
 {
     private readonly int _tokens = cuSeqLens[^1];
 
     /// <summary>Output [T, heads, D] and log-sum-exp [heads, T].</summary>
-    public (double[] O, double[] Lse) Forward(double[] q, double[] k, double[] v)
+    public (double[] O, double[] Lse) Forward(double[] q, double[] k, double[] v, double[] bias)
     {
         double[] o = new double[q.Length], lse = new double[heads * _tokens];
-        ForEachQuery(q, k, (row, h, i, first, logits, _) =>
+        ForEachQuery(q, k, bias, (row, h, i, first, logits, _) =>
         {
             double sum = LogSumExp(logits);
             lse[(h * _tokens) + i] = sum;
@@ -28,10 +28,10 @@ public sealed class NaiveAttention(int[] cuSeqLens, int heads, int kvHeads, int 
     }
 
     /// <summary>Gradients of Σ dO ∘ O.</summary>
-    public (double[] Dq, double[] Dk, double[] Dv, double[] Dbias) Backward(double[] dO, double[] q, double[] k, double[] v)
+    public (double[] Dq, double[] Dk, double[] Dv, double[] Dbias) Backward(double[] dO, double[] q, double[] k, double[] v, double[] bias)
     {
         double[] dq = new double[q.Length], dk = new double[k.Length], dv = new double[v.Length], dbias = new double[bias.Length];
-        ForEachQuery(q, k, (row, h, i, first, logits, slopes) =>
+        ForEachQuery(q, k, bias, (row, h, i, first, logits, slopes) =>
         {
             double sum = LogSumExp(logits), delta = 0;
             double[] p = Array.ConvertAll(logits, logit => Math.Exp(logit - sum)), dp = new double[p.Length];
@@ -50,7 +50,7 @@ public sealed class NaiveAttention(int[] cuSeqLens, int heads, int kvHeads, int 
             for (int j = 0; j < p.Length; j++)
             {
                 double ds = p[j] * (dp[j] - delta);
-                if (bias.Length > 0) dbias[(Bucket(first + j - i) * heads) + h] += ds;
+                if (bias.Length > 0) dbias[(Bucket(first + j - i, bias) * heads) + h] += ds;
                 int key = KeyRow(first + j, h);
                 for (int d = 0; d < headDim; d++)
                 {
@@ -64,7 +64,7 @@ public sealed class NaiveAttention(int[] cuSeqLens, int heads, int kvHeads, int 
 
     private delegate void Visit(int row, int head, int token, int firstKey, double[] logits, double[] slopes);
 
-    private void ForEachQuery(double[] q, double[] k, Visit visit)
+    private void ForEachQuery(double[] q, double[] k, double[] bias, Visit visit)
     {
         for (int b = 0; b + 1 < cuSeqLens.Length; b++)
         {
@@ -74,7 +74,7 @@ public sealed class NaiveAttention(int[] cuSeqLens, int heads, int kvHeads, int 
                 int last = options.WindowRight < 0 ? cuSeqLens[b + 1] - 1 : (int)Math.Min(cuSeqLens[b + 1] - 1, i + (long)options.WindowRight);
                 for (int h = 0; h < heads; h++)
                 {
-                    int row = ((i * heads) + h) * headDim;
+                    int row = (i * heads + h) * headDim;
                     double[] logits = new double[last - first + 1], slopes = new double[logits.Length];
                     for (int j = 0; j < logits.Length; j++)
                     {
@@ -89,7 +89,7 @@ public sealed class NaiveAttention(int[] cuSeqLens, int heads, int kvHeads, int 
                             slopes[j] *= 1 - (tanh * tanh);
                         }
 
-                        logits[j] = logit + (bias.Length > 0 ? bias[(Bucket(first + j - i) * heads) + h] : 0);
+                        logits[j] = logit + (bias.Length > 0 ? bias[(Bucket(first + j - i, bias) * heads) + h] : 0);
                     }
 
                     visit(row, h, i, first, logits, slopes);
@@ -98,7 +98,7 @@ public sealed class NaiveAttention(int[] cuSeqLens, int heads, int kvHeads, int 
         }
     }
 
-    private int Bucket(int relative) => RelativeBuckets.Bucket(relative, bias.Length / heads, options.RelativeMaxDistance);
+    private int Bucket(int relative, double[] bias) => RelativeBuckets.Bucket(relative, bias.Length / heads, options.RelativeMaxDistance);
 
     private int KeyRow(int token, int head) => ((token * kvHeads) + (head / (heads / kvHeads))) * headDim;
 

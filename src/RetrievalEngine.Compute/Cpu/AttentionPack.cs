@@ -8,8 +8,8 @@ namespace RetrievalEngine.Compute.Cpu;
 internal static unsafe class AttentionPack
 {
     /// <summary>
-    /// target[panel][d][lane] = factor · source[16 · panel + lane][d]: rows become columns. Lanes of the last panel beyond <paramref name="rows"/> repeat the last row, so that they
-    /// hold nothing that could trap or grow.
+    /// target[panel][d][lane] = factor · source[16 · panel + lane][d]: rows become columns. Lanes of the last panel beyond <paramref name="rows"/>
+    /// repeat the last row, so that they hold nothing that could trap or grow.
     /// </summary>
     public static void Transpose(float* source, nint stride, int rows, int width, float factor, float* target)
     {
@@ -17,8 +17,8 @@ internal static unsafe class AttentionPack
         {
             for (int lane = 0; lane < AttentionTile.Columns; lane += 4)
             {
-                float* a = source + (Math.Min(first + lane, rows - 1) * stride), b = source + (Math.Min(first + lane + 1, rows - 1) * stride);
-                float* c = source + (Math.Min(first + lane + 2, rows - 1) * stride), d = source + (Math.Min(first + lane + 3, rows - 1) * stride);
+                float* a = source + Math.Min(first + lane, rows - 1) * stride, b = source + Math.Min(first + lane + 1, rows - 1) * stride;
+                float* c = source + Math.Min(first + lane + 2, rows - 1) * stride, d = source + Math.Min(first + lane + 3, rows - 1) * stride;
                 float* column = target + lane;
                 int x = 0;
                 if (Sse.IsSupported)
@@ -32,8 +32,8 @@ internal static unsafe class AttentionPack
                         Sse.MoveLowToHigh(ab, cd).Store(column);
                         Sse.MoveHighToLow(cd, ab).Store(column + AttentionTile.Columns);
                         (ab, cd) = (Sse.UnpackHigh(va, vb), Sse.UnpackHigh(vc, vd));
-                        Sse.MoveLowToHigh(ab, cd).Store(column + (2 * AttentionTile.Columns));
-                        Sse.MoveHighToLow(cd, ab).Store(column + (3 * AttentionTile.Columns));
+                        Sse.MoveLowToHigh(ab, cd).Store(column + 2 * AttentionTile.Columns);
+                        Sse.MoveHighToLow(cd, ab).Store(column + 3 * AttentionTile.Columns);
                     }
                 }
 
@@ -45,6 +45,16 @@ internal static unsafe class AttentionPack
                     column[3] = d[x] * factor;
                 }
             }
+        }
+    }
+
+    /// <summary>Asks for rows that will be read element by element, where every miss would be waited for.</summary>
+    public static void Prefetch(float* source, nint stride, int rows, int width)
+    {
+        if (!Sse.IsSupported) return;
+        for (int row = 0; row < rows; row++, source += stride)
+        {
+            for (int x = 0; x < width; x += AttentionTile.Columns) Sse.Prefetch1(source + x);
         }
     }
 

@@ -15,11 +15,11 @@ internal static class AttentionPlan
     private const int TasksPerThread = 64;
 
     /// <summary>Units that the plan of a batch can have, at most.</summary>
-    public static int MaxUnits(int sequences, int tokens) => sequences + (tokens / QueryBlock);
+    public static int MaxUnits(int sequences, int tokens) => sequences + tokens / QueryBlock;
 
     /// <summary>
-    /// Units of the forward pass: one for each sequence, or blocks of queries where a sequence is much of the whole. Every unit packs the values that it reads, so blocks are not
-    /// small.
+    /// Units of the forward pass: one for each sequence, or blocks of queries where a sequence is much of the whole. Every unit packs the values
+    /// that it reads, so blocks are not small.
     /// </summary>
     public static int Forward(in AttentionProblem problem, ReadOnlySpan<int> cuSeqLens, int threads, Span<AttentionUnit> units)
     {
@@ -29,18 +29,15 @@ internal static class AttentionPlan
         {
             int length = cuSeqLens[b + 1] - cuSeqLens[b], block = PieceLength(length, share, 2 * QueryBlock);
             for (int first = 0; first < length; first += block)
-            {
-                int end = Math.Min(first + block, length);
-                units[count++] = new AttentionUnit(b, first, end, problem.FirstKey(first), problem.EndKey(end - 1, length), WritesDq: false, WritesDkv: false);
-            }
+                units[count++] = OfQueries(problem, b, first, Math.Min(first + block, length), length);
         }
 
         return Sorted(units[..count]);
     }
 
     /// <summary>
-    /// Units of the backward pass: one for each sequence, which computes all gradients from one set of scores. Where one sequence is more than a thread's share, it is cut into
-    /// units for dq and units for dk and dv, which compute the scores twice.
+    /// Units of the backward pass: one for each sequence, which computes all gradients from one set of scores. Where one sequence is more than a
+    /// thread's share, it is cut into units for dq and units for dk and dv, which compute the scores twice.
     /// </summary>
     public static int Backward(in AttentionProblem problem, ReadOnlySpan<int> cuSeqLens, int threads, Span<AttentionUnit> units)
     {
@@ -59,9 +56,9 @@ internal static class AttentionPlan
 
             for (int first = 0; first < length; first += block)
             {
-                int end = Math.Min(first + block, length);
-                units[count++] = new AttentionUnit(b, first, end, problem.FirstKey(first), problem.EndKey(end - 1, length), WritesDq: true, WritesDkv: false);
-                units[count++] = new AttentionUnit(b, problem.FirstQuery(first), problem.EndQuery(end - 1, length), first, end, WritesDq: false, WritesDkv: true);
+                int end = Math.Min(first + block, length), firstQuery = problem.FirstQuery(first), endQuery = problem.EndQuery(end - 1, length);
+                units[count++] = OfQueries(problem, b, first, end, length) with { WritesDq = true };
+                units[count++] = new AttentionUnit(b, firstQuery, endQuery, first, end, WritesDq: false, WritesDkv: true);
             }
         }
 
@@ -69,7 +66,14 @@ internal static class AttentionPlan
     }
 
     /// <summary>How many units make one task.</summary>
-    public static int UnitsPerTask(long units, int threads) => (int)Math.Max(1, (units + ((long)TasksPerThread * threads) - 1) / ((long)TasksPerThread * threads));
+    public static int UnitsPerTask(long units, int threads)
+    {
+        long tasks = (long)TasksPerThread * threads;
+        return (int)Math.Max(1, (units + tasks - 1) / tasks);
+    }
+
+    private static AttentionUnit OfQueries(in AttentionProblem problem, int sequence, int first, int end, int length) =>
+        new(sequence, first, end, problem.FirstKey(first), problem.EndKey(end - 1, length), WritesDq: false, WritesDkv: false);
 
     private static double TotalCost(ReadOnlySpan<int> cuSeqLens)
     {
@@ -83,7 +87,9 @@ internal static class AttentionPlan
         return total;
     }
 
-    /// <summary>Rows of pieces of about <paramref name="share"/> cost, a multiple of <paramref name="least"/>; the length itself where it is not to be cut.</summary>
+    /// <summary>
+    /// Rows of pieces of about <paramref name="share"/> cost, a multiple of <paramref name="least"/>; the length itself where it is not to be cut.
+    /// </summary>
     private static int PieceLength(int length, double share, int least)
     {
         if (length <= least || (double)length * length <= share) return Math.Max(length, 1);

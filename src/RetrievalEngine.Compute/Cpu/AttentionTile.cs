@@ -14,17 +14,18 @@ internal static unsafe class AttentionTile
     public const int Columns = 16;
 
     /// <summary>
-    /// c[r, 16p + x] = Σ a[r, k] · b[p, k, x] for 8 rows r, added to c when <paramref name="accumulate"/>. Element a[r, k] stands at r · <paramref name="aRow"/> + k · <paramref name="aDepth"/>;
-    /// of a's rows only <paramref name="rows"/> exist, the others repeat the last one. b is [panels][bPanel floats], each [depth][16]. Rows of c are <paramref name="cRow"/> apart.
-    /// Each element is one chain of fused multiply-adds with k rising: how the depth is cut into calls does not change a bit.
+    /// c[r, 16p + x] = Σ a[r, k] · b[p, k, x] for 8 rows r, added to c when <paramref name="accumulate"/>. Element a[r, k] stands at r ·
+    /// <paramref name="aRow"/> + k · <paramref name="aDepth"/>; of a's rows only <paramref name="rows"/> exist, the others repeat the last one. b is
+    /// [panels] of <paramref name="bPanel"/> floats, each [depth][16]. Rows of c are <paramref name="cRow"/> apart. Each element is one chain of
+    /// multiply-adds with k rising: how the depth is cut into calls does not change a bit.
     /// </summary>
     public static void Multiply(
         float* a, nint aRow, nint aDepth, int rows, float* b, nint bPanel, int panels, nint depth, float* c, nint cRow, bool accumulate)
     {
         int p = 0;
         for (; p + 1 < panels; p += 2)
-            TwoPanels(a, aRow, aDepth, rows, b + (p * bPanel), b + ((p + 1) * bPanel), depth, c + (p * Columns), cRow, accumulate);
-        if (p < panels) OnePanel(a, aRow, aDepth, rows, b + (p * bPanel), depth, c + (p * Columns), cRow, accumulate);
+            TwoPanels(a, aRow, aDepth, rows, b + p * bPanel, b + (p + 1) * bPanel, depth, c + p * Columns, cRow, accumulate);
+        if (p < panels) OnePanel(a, aRow, aDepth, rows, b + p * bPanel, depth, c + p * Columns, cRow, accumulate);
     }
 
     private static void TwoPanels(float* a, nint aRow, nint aDepth, int rows, float* b0, float* b1, nint depth, float* c, nint cRow, bool accumulate)
@@ -37,12 +38,12 @@ internal static unsafe class AttentionTile
         {
             (c00, c01) = (Vector512.Load(c), Vector512.Load(c + Columns));
             (c10, c11) = (Vector512.Load(c + cRow), Vector512.Load(c + cRow + Columns));
-            (c20, c21) = (Vector512.Load(c + (2 * cRow)), Vector512.Load(c + (2 * cRow) + Columns));
-            (c30, c31) = (Vector512.Load(c + (3 * cRow)), Vector512.Load(c + (3 * cRow) + Columns));
-            (c40, c41) = (Vector512.Load(c + (4 * cRow)), Vector512.Load(c + (4 * cRow) + Columns));
-            (c50, c51) = (Vector512.Load(c + (5 * cRow)), Vector512.Load(c + (5 * cRow) + Columns));
-            (c60, c61) = (Vector512.Load(c + (6 * cRow)), Vector512.Load(c + (6 * cRow) + Columns));
-            (c70, c71) = (Vector512.Load(c + (7 * cRow)), Vector512.Load(c + (7 * cRow) + Columns));
+            (c20, c21) = (Vector512.Load(c + 2 * cRow), Vector512.Load(c + 2 * cRow + Columns));
+            (c30, c31) = (Vector512.Load(c + 3 * cRow), Vector512.Load(c + 3 * cRow + Columns));
+            (c40, c41) = (Vector512.Load(c + 4 * cRow), Vector512.Load(c + 4 * cRow + Columns));
+            (c50, c51) = (Vector512.Load(c + 5 * cRow), Vector512.Load(c + 5 * cRow + Columns));
+            (c60, c61) = (Vector512.Load(c + 6 * cRow), Vector512.Load(c + 6 * cRow + Columns));
+            (c70, c71) = (Vector512.Load(c + 7 * cRow), Vector512.Load(c + 7 * cRow + Columns));
         }
 
         nint offset = 0, step = aDepth * sizeof(float);
@@ -71,12 +72,12 @@ internal static unsafe class AttentionTile
 
         Store(c, c00, c01);
         Store(c + cRow, c10, c11);
-        Store(c + (2 * cRow), c20, c21);
-        Store(c + (3 * cRow), c30, c31);
-        Store(c + (4 * cRow), c40, c41);
-        Store(c + (5 * cRow), c50, c51);
-        Store(c + (6 * cRow), c60, c61);
-        Store(c + (7 * cRow), c70, c71);
+        Store(c + 2 * cRow, c20, c21);
+        Store(c + 3 * cRow, c30, c31);
+        Store(c + 4 * cRow, c40, c41);
+        Store(c + 5 * cRow, c50, c51);
+        Store(c + 6 * cRow, c60, c61);
+        Store(c + 7 * cRow, c70, c71);
     }
 
     private static void OnePanel(float* a, nint aRow, nint aDepth, int rows, float* b, nint depth, float* c, nint cRow, bool accumulate)
@@ -86,9 +87,9 @@ internal static unsafe class AttentionTile
         Vector512<float> c0 = default, c1 = default, c2 = default, c3 = default, c4 = default, c5 = default, c6 = default, c7 = default;
         if (accumulate)
         {
-            (c0, c1, c2, c3) = (Vector512.Load(c), Vector512.Load(c + cRow), Vector512.Load(c + (2 * cRow)), Vector512.Load(c + (3 * cRow)));
-            c4 = Vector512.Load(c + (4 * cRow));
-            (c5, c6, c7) = (Vector512.Load(c + (5 * cRow)), Vector512.Load(c + (6 * cRow)), Vector512.Load(c + (7 * cRow)));
+            (c0, c1, c2, c3) = (Vector512.Load(c), Vector512.Load(c + cRow), Vector512.Load(c + 2 * cRow), Vector512.Load(c + 3 * cRow));
+            c4 = Vector512.Load(c + 4 * cRow);
+            (c5, c6, c7) = (Vector512.Load(c + 5 * cRow), Vector512.Load(c + 6 * cRow), Vector512.Load(c + 7 * cRow));
         }
 
         nint offset = 0, step = aDepth * sizeof(float);
@@ -109,16 +110,16 @@ internal static unsafe class AttentionTile
 
         c0.Store(c);
         c1.Store(c + cRow);
-        c2.Store(c + (2 * cRow));
-        c3.Store(c + (3 * cRow));
-        c4.Store(c + (4 * cRow));
-        c5.Store(c + (5 * cRow));
-        c6.Store(c + (6 * cRow));
-        c7.Store(c + (7 * cRow));
+        c2.Store(c + 2 * cRow);
+        c3.Store(c + 3 * cRow);
+        c4.Store(c + 4 * cRow);
+        c5.Store(c + 5 * cRow);
+        c6.Store(c + 6 * cRow);
+        c7.Store(c + 7 * cRow);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static byte* Row(float* a, int r, nint aRow, int rows) => (byte*)(a + (Math.Min(r, rows - 1) * aRow));
+    private static byte* Row(float* a, int r, nint aRow, int rows) => (byte*)(a + Math.Min(r, rows - 1) * aRow);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> Broadcast(byte* row, nint offset) => Vector512.Create(*(float*)(row + offset));

@@ -77,13 +77,13 @@ public sealed unsafe partial class CpuBackend
         for (long block = 0; block < parts; block += drelativeBias.Count)
         {
             for (int h = 0; h < sizes.Heads; h++)
-                for (int bucket = 0; bucket < sizes.Buckets; bucket++, part++) dbias[(bucket * sizes.Heads) + h] += *part;
+                for (int bucket = 0; bucket < sizes.Buckets; bucket++, part++) dbias[bucket * sizes.Heads + h] += *part;
         }
     }
 
     private static AttentionProblem Problem(
-        (int Tokens, int Heads, int KvHeads, int HeadDim, int Sequences, int Buckets) sizes, Tensor q, Tensor k, Tensor v, Tensor o, Tensor lse, Tensor cuSeqLens,
-        int longest, AttentionOptions options, Tensor relativeBias, float* biasTable)
+        (int Tokens, int Heads, int KvHeads, int HeadDim, int Sequences, int Buckets) sizes, Tensor q, Tensor k, Tensor v, Tensor o, Tensor lse,
+        Tensor cuSeqLens, int longest, AttentionOptions options, Tensor relativeBias, float* biasTable)
     {
         long distances = BiasDistances(longest);
         AttentionProblem problem = new()
@@ -99,13 +99,15 @@ public sealed unsafe partial class CpuBackend
             KvHeads = sizes.KvHeads,
             HeadDim = sizes.HeadDim,
             Options = options,
-            Bias = relativeBias.IsEmpty ? null : biasTable + (distances / 2),
+            Bias = relativeBias.IsEmpty ? null : biasTable + distances / 2,
             BiasStride = (nint)distances,
         };
-        for (long distance = -distances / 2; !relativeBias.IsEmpty && distance < distances - (distances / 2); distance++)
+        if (relativeBias.IsEmpty) return problem;
+        for (int distance = -(int)(distances / 2); distance < distances / 2; distance++)
         {
-            float* row = Pointer<float>(relativeBias) + (RelativeBuckets.Bucket((int)-distance, sizes.Buckets, options.RelativeMaxDistance) * (long)sizes.Heads);
-            for (int h = 0; h < sizes.Heads; h++) problem.Bias[(h * distances) + distance] = row[h] * 1.44269504f;
+            int bucket = RelativeBuckets.Bucket(-distance, sizes.Buckets, options.RelativeMaxDistance);
+            float* row = Pointer<float>(relativeBias) + (long)bucket * sizes.Heads;
+            for (int h = 0; h < sizes.Heads; h++) problem.Bias[h * distances + distance] = row[h] * AttentionProblem.Log2E;
         }
 
         return problem;
@@ -114,7 +116,8 @@ public sealed unsafe partial class CpuBackend
     /// <summary>Distances i - j in a bias table of one head: all that occur and a vector more on either side.</summary>
     private static long BiasDistances(int longest) => 2L * (longest + AttentionTile.Columns);
 
-    private static long BiasBytes(int heads, int longest, Tensor relativeBias) => relativeBias.IsEmpty ? 0 : heads * BiasDistances(longest) * sizeof(float);
+    private static long BiasBytes(int heads, int longest, Tensor relativeBias) =>
+        relativeBias.IsEmpty ? 0 : heads * BiasDistances(longest) * sizeof(float);
 
     private static ReadOnlySpan<int> SequenceLengths(string op, Tensor q, Tensor cuSeqLens, int maxSeqLen, out int longest)
     {
