@@ -10,13 +10,19 @@ namespace RetrievalEngine.Cli;
 /// <summary>The command <c>retrieval</c>: one line a verb, and the one place where failures become exit codes.</summary>
 internal static class Program
 {
-    private static Task<int> Main(string[] args) => RunAsync(args, CancellationToken.None);
+    private static async Task<int> Main(string[] args)
+    {
+        using StopSignal stop = new();
+        return await RunAsync(args, stop.Token).ConfigureAwait(false);
+    }
 
     /// <summary>Runs the command line <paramref name="args"/> and returns its exit code (<see cref="ExitCodes"/>).</summary>
     internal static async Task<int> RunAsync(string[] args, CancellationToken cancellation)
     {
         RootCommand root = new("Fine-tunes, encodes, indexes, searches and evaluates dense retrievers in one program.")
         {
+            EncodeCommand.Create(),
+            IndexCommand.Create(),
             EvaluateCommand.Create(),
             CompareCommand.Create(),
             ModelCommand.Create(),
@@ -34,7 +40,9 @@ internal static class Program
 
         try
         {
-            return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false }, cancellation).ConfigureAwait(false);
+            // Ctrl-C is StopSignal's: a verb may take as long as it needs to save its state.
+            InvocationConfiguration configuration = new() { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
+            return await parsed.InvokeAsync(configuration, cancellation).ConfigureAwait(false);
         }
         catch (OperationCanceledException)
         {

@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Globalization;
 using System.IO;
+using System.Linq;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using RetrievalEngine.Compute;
@@ -61,15 +62,19 @@ public sealed partial record EmbeddingManifest
     public IReadOnlyList<EmbeddingShard> Shards { get; init; } = [];
 
     /// <summary>Vectors in all finished shards.</summary>
-    public long Rows
-    {
-        get
-        {
-            long rows = 0;
-            foreach (EmbeddingShard shard in Shards) rows += shard.Rows;
-            return rows;
-        }
-    }
+    public long Rows => Shards.Sum(static s => (long)s.Rows);
+
+    /// <summary>Tokens of the texts in all finished shards.</summary>
+    public long Tokens => Shards.Sum(static s => s.Tokens);
+
+    /// <summary>Texts that were cut to the contract's length.</summary>
+    public long Truncated => Shards.Sum(static s => (long)s.Truncated);
+
+    /// <summary>Texts without content.</summary>
+    public long Empty => Shards.Sum(static s => (long)s.Empty);
+
+    /// <summary>Whether every vector has length 1 (a zero vector apart), so that inner products are cosines.</summary>
+    public bool IsNormalized => Contract.Normalize || (Kind == StoreKind.Index && Contract.Similarity == Similarity.Cosine);
 
     /// <summary>The name of the vectors file of shard <paramref name="number"/>.</summary>
     public string VectorsFile(int number) => string.Create(CultureInfo.InvariantCulture, $"vectors-{Generation:D6}-{number:D6}.safetensors");
@@ -89,7 +94,8 @@ public sealed partial record EmbeddingManifest
         if (Side != other.Side) return $"it holds {SideName(other.Side)} vectors, not {SideName(Side)} vectors";
         if (Source.Hash != other.Source.Hash) return $"it was made from another input ({other.Source.Path} as it was then)";
         if (DType != other.DType) return $"it stores {other.DType}, not {DType}";
-        if (RowsPerShard != other.RowsPerShard) return $"its shards have {other.RowsPerShard} rows, not {RowsPerShard}";
+        if (RowsPerShard != other.RowsPerShard)
+            return $"its shards have {other.RowsPerShard} rows, not {RowsPerShard}";
         return null;
     }
 
@@ -158,8 +164,10 @@ public sealed partial record EmbeddingManifest
         HashSet<string> names = [];
         for (int i = 0; i < fields.Length; i++)
         {
-            shards[i] = new EmbeddingShard(FileNameOf(fields[i], "vectors"), FileNameOf(fields[i], "ids"), fields[i].Int("rows", 1, int.MaxValue),
-                fields[i].Text("vectors_sha256"), fields[i].Text("ids_sha256"));
+            JsonFields shard = fields[i];
+            int rows = shard.Int("rows", 1, int.MaxValue);
+            shards[i] = new EmbeddingShard(FileNameOf(shard, "vectors"), FileNameOf(shard, "ids"), rows, shard.Text("vectors_sha256"), shard.Text("ids_sha256"),
+                (long)shard.Number("tokens", 0, 0, 1L << 52), shard.IntOrNull("truncated", 0, rows) ?? 0, shard.IntOrNull("empty", 0, rows) ?? 0);
             if (!names.Add(shards[i].VectorsFile) || !names.Add(shards[i].IdsFile)) throw fields[i].Error("vectors", "names a file that another shard has");
         }
 
@@ -205,6 +213,13 @@ public sealed partial record EmbeddingManifest
             json.WriteNumber("rows", shard.Rows);
             json.WriteString("vectors_sha256", shard.VectorsHash);
             json.WriteString("ids_sha256", shard.IdsHash);
+            if (Kind == StoreKind.Embeddings)
+            {
+                json.WriteNumber("tokens", shard.Tokens);
+                json.WriteNumber("truncated", shard.Truncated);
+                json.WriteNumber("empty", shard.Empty);
+            }
+
             json.WriteEndObject();
         }
 

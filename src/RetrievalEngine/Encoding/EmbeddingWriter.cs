@@ -16,6 +16,7 @@ namespace RetrievalEngine.Encoding;
 public sealed class EmbeddingWriter : IDisposable
 {
     private const string LockFile = "lock";
+    private const int ChunkElements = 1 << 18;
     private static readonly JsonWriterOptions s_idOptions = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private readonly string _folder;
@@ -30,6 +31,18 @@ public sealed class EmbeddingWriter : IDisposable
 
     /// <summary>What counts so far. Rows below <see cref="EmbeddingManifest.Rows"/> need not be written again.</summary>
     public EmbeddingManifest Manifest { get; private set; }
+
+    /// <summary>Refuses a folder that certainly cannot be written, before work is done for it: a file, or a folder with anything but a run in it.</summary>
+    public static void RefuseForeign(string folder)
+    {
+        if (File.Exists(folder)) throw new InputException($"{folder} is a file where a folder is to be written");
+        if (!Directory.Exists(folder) || File.Exists(Path.Combine(folder, EmbeddingManifest.FileName))) return;
+        foreach (string path in Directory.EnumerateFileSystemEntries(folder))
+        {
+            if (Path.GetFileName(path) is not (LockFile or EmbeddingManifest.FileName + AtomicFile.PartialSuffix))
+                throw new InputException($"{folder} is not empty and holds no unfinished run; name another folder");
+        }
+    }
 
     /// <summary>
     /// Begins <paramref name="plan"/> (without shards) in <paramref name="folder"/>, or goes on with it where the folder holds an unfinished run of the same plan.
@@ -69,18 +82,22 @@ public sealed class EmbeddingWriter : IDisposable
         }
     }
 
-    /// <summary>Writes the next shard: <paramref name="ids"/>, and as many rows that <paramref name="vectors"/> puts out in the manifest's type.</summary>
+    /// <summary>
+    /// Writes the next shard: <paramref name="ids"/>, and as many rows of dimensions float32 numbers that <paramref name="vectors"/> puts out, converted to the
+    /// manifest's type. The counts are those of the texts.
+    /// </summary>
     /// <exception cref="InputException">The disk is full or the folder cannot be written; the shard does not count.</exception>
-    public void Append(IReadOnlyList<string> ids, Func<string, Shape, TensorSource> vectors)
+    public void Append(IReadOnlyList<string> ids, FillRows vectors, long tokens, int truncated, int empty)
     {
         ArgumentNullException.ThrowIfNull(ids);
         ArgumentNullException.ThrowIfNull(vectors);
         int number = Manifest.Shards.Count;
-        EmbeddingShard shard = new(Manifest.VectorsFile(number), Manifest.IdsFile(number), ids.Count, "", "");
-        string vectorsPath = Path.Combine(_folder, shard.VectorsFile), idsPath = Path.Combine(_folder, shard.IdsFile);
-        SafeTensorsWriter.Write(vectorsPath, [vectors(EmbeddingManifest.TensorName, new Shape(ids.Count, Manifest.Contract.Dimensions))]);
+        string vectorsFile = Manifest.VectorsFile(number), idsFile = Manifest.IdsFile(number);
+        string vectorsPath = Path.Combine(_folder, vectorsFile), idsPath = Path.Combine(_folder, idsFile);
+        Shape shape = new(ids.Count, Manifest.Contract.Dimensions);
+        SafeTensorsWriter.Write(vectorsPath, [new TensorSource(EmbeddingManifest.TensorName, Manifest.DType, shape, stream => WriteRows(shape, vectors, stream))]);
         AtomicFile.Write(idsPath, stream => WriteIds(ids, stream));
-        shard = shard with { VectorsHash = ContentHash.OfFile(vectorsPath), IdsHash = ContentHash.OfFile(idsPath) };
+        EmbeddingShard shard = new(vectorsFile, idsFile, ids.Count, ContentHash.OfFile(vectorsPath), ContentHash.OfFile(idsPath), tokens, truncated, empty);
         EmbeddingManifest next = Manifest with { Shards = [.. Manifest.Shards, shard] };
         next.Save(_folder);
         Manifest = next;
@@ -100,22 +117,12 @@ public sealed class EmbeddingWriter : IDisposable
     /// <summary>The manifest that lies in the folder, where it is of the same plan; null where the folder is free.</summary>
     private static EmbeddingManifest? CheckUsable(string folder, EmbeddingManifest plan)
     {
-        if (File.Exists(folder)) throw new InputException($"{folder} is a file where a folder is to be written");
-        if (!Directory.Exists(folder)) return null;
-        if (File.Exists(Path.Combine(folder, EmbeddingManifest.FileName)))
-        {
-            EmbeddingManifest found = EmbeddingManifest.Load(folder);
-            if (plan.Difference(found) is { } difference) throw new InputException($"{folder} is not empty and no unfinished run of this: {difference}; name another folder");
-            return found;
-        }
-
-        foreach (string path in Directory.EnumerateFileSystemEntries(folder))
-        {
-            if (Path.GetFileName(path) is not (LockFile or EmbeddingManifest.FileName + AtomicFile.PartialSuffix))
-                throw new InputException($"{folder} is not empty and holds no unfinished run; name another folder");
-        }
-
-        return null;
+        RefuseForeign(folder);
+        if (!File.Exists(Path.Combine(folder, EmbeddingManifest.FileName))) return null;
+        EmbeddingManifest found = EmbeddingManifest.Load(folder);
+        if (plan.Difference(found) is { } difference)
+            throw new InputException($"{folder} is not empty and no unfinished run of this: {difference}; name another folder");
+        return found;
     }
 
     private static List<EmbeddingShard> Intact(string folder, EmbeddingManifest manifest, CancellationToken cancellation)
@@ -150,6 +157,21 @@ public sealed class EmbeddingWriter : IDisposable
             string name = Path.GetFileName(path);
             string whole = name.EndsWith(AtomicFile.PartialSuffix, StringComparison.Ordinal) ? name[..^AtomicFile.PartialSuffix.Length] : name;
             if (EmbeddingManifest.IsOurs(whole) && !counted.Contains(name)) File.Delete(path);
+        }
+    }
+
+    private void WriteRows(Shape shape, FillRows fill, Stream stream)
+    {
+        int dimensions = (int)shape[1], most = Math.Max(1, ChunkElements / dimensions);
+        float[] rows = new float[Math.Min(most, shape[0]) * dimensions];
+        byte[] bytes = new byte[rows.Length * Manifest.DType.Size()];
+        for (int first = 0; first < shape[0]; first += most)
+        {
+            Span<float> chunk = rows.AsSpan(0, (int)Math.Min(most, shape[0] - first) * dimensions);
+            fill(first, chunk);
+            Span<byte> stored = bytes.AsSpan(0, chunk.Length * Manifest.DType.Size());
+            FloatBytes.Narrow(chunk, Manifest.DType, stored);
+            stream.Write(stored);
         }
     }
 

@@ -2,6 +2,7 @@ using System;
 using System.Globalization;
 using System.IO;
 using System.Text.Json;
+using System.Threading;
 using RetrievalEngine.Compute;
 
 namespace RetrievalEngine.Encoding;
@@ -113,6 +114,16 @@ public sealed record EncodingContract
         string? Differ(string field, string mine, string theirs) =>
             string.Equals(mine, theirs, StringComparison.Ordinal) ? null : $"{field} is {mine} in {where} but {theirs} in {otherWhere}";
     }
+
+    /// <summary>
+    /// How texts become vectors with the model in <paramref name="modelFolder"/> and the adapter in <paramref name="adapterFolder"/>: what training wrote there
+    /// (<see cref="FileName"/>), else what a sentence-transformers folder says, else what the model's family is used with; with <paramref name="overrides"/> on top, and with the
+    /// content hashes of tokenizer, weights and adapter, for which all weight files are read once.
+    /// </summary>
+    /// <exception cref="InputException">A file is missing or damaged, or the weights are not those that the contract was written for.</exception>
+    public static EncodingContract For(string modelFolder, string? adapterFolder = null, ContractOverrides? overrides = null,
+        IProgress<ProgressUpdate>? progress = null, CancellationToken cancellation = default) =>
+        ContractResolver.Resolve(modelFolder, adapterFolder, overrides ?? new ContractOverrides(), progress, cancellation);
 
     /// <summary>Reads the file <paramref name="path"/>.</summary>
     /// <exception cref="InputException">It is not a contract of a version known here.</exception>

@@ -5,7 +5,7 @@ using RetrievalEngine.Compute.Cpu;
 
 namespace RetrievalEngine.Encoding;
 
-/// <summary>The ids of one shard, mapped: one JSON string a line. Only line starts are kept in memory; an id is decoded when it is asked for.</summary>
+/// <summary>The ids of one shard, mapped: one JSON string a line. Line starts are kept in memory; an id is decoded when it is first asked for.</summary>
 internal sealed class IdFile : IDisposable
 {
     private const int ChunkBytes = 1 << 20;
@@ -15,11 +15,13 @@ internal sealed class IdFile : IDisposable
 
     private readonly MappedFile _file;
     private readonly long[] _starts;
+    private readonly string?[] _decoded;
 
     private IdFile(MappedFile file, long[] starts)
     {
         _file = file;
         _starts = starts;
+        _decoded = new string?[starts.Length - 1];
     }
 
     /// <summary>Opens <paramref name="path"/>, which must have <paramref name="rows"/> lines.</summary>
@@ -57,27 +59,26 @@ internal sealed class IdFile : IDisposable
 
     /// <summary>The id of <paramref name="row"/>.</summary>
     /// <exception cref="InputException">The line is not a JSON string.</exception>
-    public string this[int row]
-    {
-        get
-        {
-            long start = _starts[row], length = _starts[row + 1] - start;
-            if (length > int.MaxValue) throw Damaged(row, null);
-            JsonElement value = JsonFields.ParseElement(_file.Bytes(start, (int)length), $"{_file.Path} line {row + 1}");
-            if (value.ValueKind != JsonValueKind.String) throw Damaged(row, null);
-            try
-            {
-                return value.GetString()!;
-            }
-            catch (InvalidOperationException e)
-            {
-                throw Damaged(row, e);
-            }
-        }
-    }
+    public string this[int row] => _decoded[row] ??= Decode(row);
 
     /// <inheritdoc/>
     public void Dispose() => _file.Dispose();
+
+    private string Decode(int row)
+    {
+        long start = _starts[row], length = _starts[row + 1] - start;
+        if (length > int.MaxValue) throw Damaged(row, null);
+        JsonElement value = JsonFields.ParseElement(_file.Bytes(start, (int)length), $"{_file.Path} line {row + 1}");
+        if (value.ValueKind != JsonValueKind.String) throw Damaged(row, null);
+        try
+        {
+            return value.GetString()!;
+        }
+        catch (InvalidOperationException e)
+        {
+            throw Damaged(row, e);
+        }
+    }
 
     private static InputException Truncated(string path, int rows) =>
         new($"{path}: fewer than the {rows} ids that the manifest promises; the file is truncated, make the folder again");

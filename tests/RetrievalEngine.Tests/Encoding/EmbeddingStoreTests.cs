@@ -3,7 +3,6 @@ using System.Collections.Generic;
 using System.IO;
 using System.Linq;
 using NUnit.Framework;
-using RetrievalEngine.Checkpoints;
 using RetrievalEngine.Compute;
 using RetrievalEngine.Compute.Cpu;
 using RetrievalEngine.Encoding;
@@ -100,11 +99,7 @@ internal sealed class EmbeddingStoreTests
         string path = folder.File("out");
         using (EmbeddingWriter writer = EmbeddingWriter.Open(path, Contracts.Plan()))
         {
-            Assert.Throws<InputException>(() => writer.Append(["a"], (name, shape) => new TensorSource(name, DType.F32, shape, stream =>
-            {
-                stream.Write(new byte[7]);
-                throw new IOException("No space left on device");
-            })));
+            Assert.Throws<InputException>(() => writer.Append(["a"], (_, _) => throw new IOException("No space left on device"), 0, 0, 0));
         }
 
         Assert.That(Directory.GetFiles(path).Select(Path.GetFileName), Is.EqualTo(new[] { "manifest.json" }));
@@ -246,7 +241,7 @@ internal sealed class EmbeddingStoreTests
         {
             if (writer.Manifest.Shards.Count == stopAfter) return;
             int first = (int)writer.Manifest.Rows, count = Math.Min(plan.RowsPerShard, (int)plan.Source.Rows - first);
-            writer.Append(Ids[first..(first + count)], (name, shape) => TensorSource.FromFloat32(name, shape, Vectors(first, count), plan.DType));
+            writer.Append(Ids[first..(first + count)], (at, rows) => Vectors(first + at, rows.Length / 4).CopyTo(rows), count * 7, 1, 0);
         }
 
         writer.Complete();

@@ -1,0 +1,134 @@
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Threading;
+using RetrievalEngine.Compute;
+using RetrievalEngine.Search;
+using RetrievalEngine.Text;
+
+namespace RetrievalEngine.Encoding;
+
+/// <summary>An index folder opened for search: the flat index over its vectors, the document ids, and the model that queries must be encoded with.</summary>
+public sealed class DenseIndex : IDisposable
+{
+    /// <summary>Queries whose results are in memory at once.</summary>
+    private const int QueryBatch = 1024;
+
+    private readonly IBackend _backend;
+    private readonly EmbeddingStore _store;
+    private readonly FlatIndex _flat;
+    private readonly string _folder;
+
+    private DenseIndex(IBackend backend, EmbeddingStore store, string folder)
+    {
+        _backend = backend;
+        _store = store;
+        _folder = folder;
+        _flat = store.CreateIndex(backend);
+    }
+
+    /// <summary>What the folder says of itself.</summary>
+    public EmbeddingManifest Manifest => _store.Manifest;
+
+    /// <summary>Number of vectors.</summary>
+    public long Rows => _store.Rows;
+
+    /// <summary>Opens <paramref name="folder"/>; with <paramref name="verify"/> its checksums are compared first, which reads every byte once.</summary>
+    /// <exception cref="InputException">It is no finished index, or it is damaged.</exception>
+    public static DenseIndex Open(IBackend backend, string folder, bool verify = true, IProgress<ProgressUpdate>? progress = null,
+        CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(backend);
+        EmbeddingStore store = EmbeddingStore.Open(folder, StoreKind.Index);
+        try
+        {
+            if (verify) store.Verify(progress, cancellation);
+            return new DenseIndex(backend, store, folder);
+        }
+        catch
+        {
+            store.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// The encoder for queries: the model and adapter that the index names, or those given, after their hashes were compared with the index's; texts are treated as the
+    /// index's contract says.
+    /// </summary>
+    /// <exception cref="InputException">A folder is missing, or holds another model than that of the index.</exception>
+    public TextEncoder LoadEncoder(string? modelFolder = null, string? adapterFolder = null, IProgress<ProgressUpdate>? progress = null,
+        CancellationToken cancellation = default)
+    {
+        string model = modelFolder ?? Existing(Manifest.ModelPath, "--model");
+        string? adapter = adapterFolder ?? (Manifest.AdapterPath is null ? null : Existing(Manifest.AdapterPath, "--adapter"));
+        EncodingContract contract = Manifest.Contract;
+        EncodingContract found = ContractResolver.WithHashesOf(contract, model, adapter, Tokenizer.Load(model), progress, cancellation);
+        if (contract.Mismatch(found, $"the index {_folder}", model) is { } mismatch) throw new InputException($"the index was made with another model: {mismatch}");
+        return TextEncoder.Load(_backend, model, adapter, contract);
+    }
+
+    /// <summary>The vectors of a folder of query embeddings, if they were made under the contract of this index.</summary>
+    /// <exception cref="InputException">They were not; the message names what differs.</exception>
+    public float[] ReadQueries(EmbeddingStore queries, string queriesFolder)
+    {
+        ArgumentNullException.ThrowIfNull(queries);
+        if (queries.Manifest.Side != EncodingSide.Query) throw new InputException($"{queriesFolder} holds passage embeddings; encode the queries with --query");
+        if (Manifest.Contract.Mismatch(queries.Manifest.Contract, $"the index {_folder}", queriesFolder) is { } mismatch) throw new InputException(mismatch);
+        float[] vectors = new float[queries.Rows * queries.Dimensions];
+        queries.Read(0, vectors);
+        return vectors;
+    }
+
+    /// <summary>
+    /// The best <paramref name="depth"/> documents of each query, in the order of <paramref name="queryIds"/>, from <paramref name="queries"/> [Q, dimensions] as the encoder
+    /// gave them. Scores are cosines where the contract compares so, else inner products; equal ones come in row order. Computed while it is enumerated.
+    /// </summary>
+    /// <param name="queryIds">Ids of the queries.</param>
+    /// <param name="queries">Their vectors.</param>
+    /// <param name="depth">Documents a query, at most.</param>
+    /// <param name="excludeSelf">Leaves out the document that has the query's id, for collections whose queries are documents (ArguAna, Quora).</param>
+    /// <param name="progress">Told after each batch of queries.</param>
+    /// <param name="cancellation">Stops between two shards.</param>
+    public IEnumerable<RankedQuery> Rank(IReadOnlyList<string> queryIds, ReadOnlyMemory<float> queries, int depth, bool excludeSelf = false,
+        IProgress<ProgressUpdate>? progress = null, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(queryIds);
+        ArgumentOutOfRangeException.ThrowIfLessThan(depth, 1);
+        int dimensions = _flat.Dimensions, k = (int)Math.Min(excludeSelf ? depth + 1L : depth, Math.Max(1, Rows));
+        if (queries.Length != (long)queryIds.Count * dimensions)
+            throw new ArgumentException($"{queryIds.Count} queries of {dimensions} dimensions are not {queries.Length} numbers", nameof(queries));
+        for (int first = 0; first < queryIds.Count; first += QueryBatch)
+        {
+            int count = Math.Min(QueryBatch, queryIds.Count - first);
+            float[] batch = queries.Slice(first * dimensions, count * dimensions).ToArray(), scores = new float[count * k];
+            long[] rows = new long[count * k];
+            if (Manifest.IsNormalized && !Manifest.Contract.Normalize) IndexBuilder.ScaleToLengthOne(batch, dimensions);
+            _flat.Search(batch, k, scores, rows, cancellation);
+            progress?.Report(new ProgressUpdate("search", first + count, queryIds.Count, "queries"));
+            for (int q = 0; q < count; q++)
+            {
+                string queryId = queryIds[first + q];
+                yield return new RankedQuery(queryId, Hits(rows.AsSpan(q * k, k), scores.AsSpan(q * k, k), depth, excludeSelf ? queryId : null));
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _store.Dispose();
+
+    private DenseHit[] Hits(ReadOnlySpan<long> rows, ReadOnlySpan<float> scores, int depth, string? excluded)
+    {
+        List<DenseHit> hits = new(rows.Length);
+        for (int i = 0; i < rows.Length && rows[i] >= 0 && hits.Count < depth; i++)
+        {
+            string id = _store.Id(rows[i]);
+            if (id != excluded) hits.Add(new DenseHit(id, scores[i]));
+        }
+
+        return [.. hits];
+    }
+
+    private string Existing(string path, string option) =>
+        Directory.Exists(path) ? path : throw new InputException($"the index {_folder} names {path}, which is not there; say where it is with {option}");
+}
