@@ -28,6 +28,7 @@ internal static class Program
             ModelCommand.Create(),
             VerifyCommand.Create(),
             DemoCommand.Create(),
+            TokenizeCommand.Create(),
         };
 
         ParseResult parsed = root.Parse(EvaluateCommand.SplitAttached(args));

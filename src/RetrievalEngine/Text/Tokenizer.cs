@@ -31,6 +31,9 @@ public sealed class Tokenizer
     /// <summary>The special tokens and the length that the files beside the vocabulary name.</summary>
     public SpecialTokens Special { get; }
 
+    /// <summary>How many special tokens are put around a single text.</summary>
+    public int SpecialTokenCount => PostProcessor.SpecialCount(_postProcessor.Single);
+
     /// <summary>One more than the largest id: the embedding rows that a model needs.</summary>
     public int IdLimit
     {
