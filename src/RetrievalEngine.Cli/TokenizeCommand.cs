@@ -11,8 +11,8 @@ namespace RetrievalEngine.Cli;
 internal static class TokenizeCommand
 {
     private const string Help = """
-        Prints what a model sees of each line of standard input: one JSON object a line with text, ids, tokens and offsets (code points, end exclusive;
-        [0, 0] for special tokens).
+        Prints what a model sees of each line of standard input: one JSON object a line with text, ids, tokens and offsets (code points, end
+        exclusive; [0, 0] for special tokens).
 
         Examples:
           echo "what is dense retrieval?" | retrieval tokenize --model all-MiniLM-L6-v2
@@ -24,7 +24,7 @@ internal static class TokenizeCommand
     {
         Option<string> model = new("--model") { Description = "Folder with tokenizer.json", HelpName = "DIR", Required = true };
         Option<int?> maxLength = new("--max-length") { Description = "Keep at most N tokens, special ones included", HelpName = "N" };
-        Option<bool> noSpecialTokens = new("--no-special-tokens") { Description = "Leave out the special tokens that the tokenizer puts around a text" };
+        Option<bool> noSpecialTokens = new("--no-special-tokens") { Description = "Leave out the special tokens around a text" };
         Command command = new("tokenize", Help) { model, maxLength, noSpecialTokens };
         command.SetAction(parsed =>
         {

@@ -24,7 +24,7 @@ internal sealed class BpeModel : TokenModel
 
     private readonly Lazy<JoinedPairs?> _joined;
 
-    /// <summary>A model over <paramref name="vocabulary"/> with merges in order of rank; <paramref name="unknown"/> is -1 where there is none.</summary>
+    /// <summary>A model over <paramref name="vocabulary"/> with merges in order of rank; <paramref name="unknown"/> may be -1.</summary>
     public BpeModel(Vocabulary vocabulary, List<Merge> merges, BpeOptions options, int unknown)
     {
         Vocabulary = vocabulary;
@@ -193,11 +193,15 @@ internal sealed class BpeModel : TokenModel
         private readonly HashSet<uint> _pairs = [];
         private readonly bool[] _ascii = new bool[128 * 128];
 
-        /// <summary>Null where cutting between other pairs could change the result: affixes, or merges of byte tokens.</summary>
+        /// <summary>
+        /// Null where cutting between other pairs could change the result: affixes, merges of byte tokens, or characters that vanish (in the
+        /// reference, offsets behind those are shifted within the piece).
+        /// </summary>
         public static JoinedPairs? Create(BpeModel model)
         {
             if (model._options.ContinuingPrefix.Length + model._options.EndSuffix.Length > 0) return null;
-            if (Array.Exists(model._bytes, id => id >= 0 && model._merges.Uses(id))) return null;
+            if (!model._allBytes && model._unknown < 0) return null;
+            if (model._merges.UsesAny(model._bytes)) return null;
             JoinedPairs joined = new();
             foreach (string token in model._merges.Results(model.Vocabulary))
             {

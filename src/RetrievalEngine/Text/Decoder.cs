@@ -30,7 +30,8 @@ internal abstract class Decoder
                 (Rune replacement, MetaspacePrepend prepend) = TokenizerComponents.ReadMetaspace(json);
                 return new MetaspaceDecoder(replacement, dropFirst: prepend != MetaspacePrepend.Never);
             case "Strip":
-                return new StripDecoder(TokenizerComponents.ReadRune(json, "content"), json.Int("start", 0, int.MaxValue), json.Int("stop", 0, int.MaxValue));
+                Rune content = TokenizerComponents.ReadRune(json, "content");
+                return new StripDecoder(content, json.Int("start", 0, int.MaxValue), json.Int("stop", 0, int.MaxValue));
             case "Replace":
                 return new ReplaceDecoder(SplitPattern.Read(json.Object("pattern")), json.Text("content"));
             default:

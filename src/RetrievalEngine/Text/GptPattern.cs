@@ -20,25 +20,24 @@ internal sealed class GptPattern : SplitPattern
     /// <summary>How many digits one piece may hold; 0 for GPT-2's pattern, where there is no limit and all else differs as well.</summary>
     private readonly int _digits;
 
-    private GptPattern(int digits) => _digits = digits;
+    private GptPattern(int digits, string regex) => (_digits, Regex) = (digits, regex);
 
     /// <summary>GPT-2's pattern.</summary>
-    public static GptPattern Gpt2 { get; } = new(0);
+    public static GptPattern Gpt2 { get; } = new(0, Gpt2Regex);
+
+    /// <summary>Qwen2's pattern.</summary>
+    public static GptPattern Qwen2 { get; } = new(1, ModernHead + @"\p{N}" + ModernTail);
+
+    /// <summary>Llama 3's pattern.</summary>
+    public static GptPattern Llama3 { get; } = new(3, ModernHead + @"\p{N}{1,3}" + ModernTail);
+
+    /// <summary>The pattern as it is written in a <c>tokenizer.json</c>.</summary>
+    public string Regex { get; }
 
     public override bool IsLocal => true;
 
     /// <summary>The scanner of a known pattern, else null.</summary>
-    public static GptPattern? TryCreate(string regex)
-    {
-        if (regex == Gpt2Regex) return Gpt2;
-        if (!regex.StartsWith(ModernHead, StringComparison.Ordinal) || !regex.EndsWith(ModernTail, StringComparison.Ordinal)) return null;
-        return regex[ModernHead.Length..^ModernTail.Length] switch
-        {
-            @"\p{N}" => new(1),
-            @"\p{N}{1,3}" => new(3),
-            _ => null,
-        };
-    }
+    public static GptPattern? TryCreate(string regex) => Array.Find([Gpt2, Qwen2, Llama3], known => known.Regex == regex);
 
     public override void Find(ReadOnlySpan<char> text, List<SplitMatch> parts)
     {

@@ -15,7 +15,6 @@ internal sealed class MergeTable
     private readonly ulong[] _keys;
     private readonly int[] _ranks;
     private readonly Merge[] _merges;
-    private readonly HashSet<int> _used = [];
     private readonly int _mask;
 
     /// <summary>A table of merges in order of rank; of two for the same pair the later one counts.</summary>
@@ -30,16 +29,19 @@ internal sealed class MergeTable
         _mask = size - 1;
         for (int rank = 0; rank < _merges.Length; rank++)
         {
-            (int left, int right, int result) = _merges[rank];
-            int slot = Slot(Key(left, right));
-            _keys[slot] = Key(left, right);
+            ulong key = Key(_merges[rank].Left, _merges[rank].Right);
+            int slot = Slot(key);
+            _keys[slot] = key;
             _ranks[slot] = rank;
-            _used.UnionWith([left, right, result]);
         }
     }
 
-    /// <summary>Whether a merge reads or makes <paramref name="id"/>.</summary>
-    public bool Uses(int id) => _used.Contains(id);
+    /// <summary>Whether a merge reads or makes one of <paramref name="ids"/>.</summary>
+    public bool UsesAny(ReadOnlySpan<int> ids)
+    {
+        HashSet<int> wanted = [.. ids];
+        return Array.Exists(_merges, m => wanted.Contains(m.Left) || wanted.Contains(m.Right) || wanted.Contains(m.Result));
+    }
 
     /// <summary>The tokens that merges make.</summary>
     public IEnumerable<string> Results(Vocabulary vocabulary)

@@ -11,7 +11,8 @@ internal static class ModelFile
     public static TokenModel Read(JsonFields json)
     {
         // Files from before "type" was written are told apart by their fields.
-        string type = json.TextOrNull("type") ?? (json.Has("merges") ? "BPE" : json.Has("continuing_subword_prefix") ? "WordPiece" : json.Text("type"));
+        string untyped = json.Has("merges") ? "BPE" : "WordPiece";
+        string type = json.TextOrNull("type") ?? untyped;
         return type switch
         {
             "BPE" => ReadBpe(json),
@@ -41,7 +42,8 @@ internal static class ModelFile
         string unknown = json.Text("unk_token");
         int id = vocabulary.IdOf(unknown);
         if (id < 0) throw json.Error("unk_token", $"is \"{unknown}\", which is not in the vocabulary");
-        return new(vocabulary, id, json.TextOrNull("continuing_subword_prefix") ?? "##", json.IntOrNull("max_input_chars_per_word", 0, int.MaxValue) ?? 100);
+        string prefix = json.TextOrNull("continuing_subword_prefix") ?? "##";
+        return new(vocabulary, id, prefix, json.IntOrNull("max_input_chars_per_word", 0, int.MaxValue) ?? 100);
     }
 
     private static Vocabulary ReadVocabulary(JsonFields json)

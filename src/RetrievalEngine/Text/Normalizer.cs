@@ -235,7 +235,7 @@ internal sealed class BertNormalizer(bool cleanText, bool handleChineseChars, bo
         for (int i = 0, units; i < source.Length; i += units)
         {
             int c = NormalizedText.CodePointAt(source, i, out units);
-            if (cleanText && (c == 0xFFFD || c == 0 || (c is not ('\t' or '\n' or '\r') && UnicodeTables.Is(c, UnicodeTables.Traits.Control)))) continue;
+            if (cleanText && c is not ('\t' or '\n' or '\r') && (c == 0xFFFD || UnicodeTables.Is(c, UnicodeTables.Traits.Control))) continue;
             if (handleChineseChars && IsChinese(c))
             {
                 text.Append(' ', i);

@@ -128,7 +128,8 @@ internal sealed record PostProcessor(TemplatePart[] Single, TemplatePart[] Pair,
 
     private static int[] Ids(JsonFields definition)
     {
-        if (!definition.TryGet("ids", out JsonElement array) || array.ValueKind != JsonValueKind.Array) throw definition.Error("ids", "must be an array");
+        if (!definition.TryGet("ids", out JsonElement array)) throw definition.Error("ids", "is missing");
+        if (array.ValueKind != JsonValueKind.Array) throw definition.Error("ids", "must be an array");
         int[] ids = new int[array.GetArrayLength()];
         for (int i = 0; i < ids.Length; i++) ids[i] = Id(array[i], definition, "ids");
         return ids;

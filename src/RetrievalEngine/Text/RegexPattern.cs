@@ -13,8 +13,8 @@ namespace RetrievalEngine.Text;
 /// </summary>
 internal sealed class RegexPattern : SplitPattern
 {
-    /// <summary>Oniguruma's <c>\w</c>.</summary>
-    private const string WordClass = @"\p{L}\p{M}\p{N}\p{Pc}\u24B6-\u24E9";
+    /// <summary>Oniguruma's <c>\w</c> in a set; outside of one, Latin-1's superscripts and fractions belong to it as well.</summary>
+    private const string WordClass = @"\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\u24B6-\u24E9", Latin1Word = @"\u00B2\u00B3\u00B9\u00BC-\u00BE";
 
     private static readonly TimeSpan _timeout = TimeSpan.FromSeconds(5);
     private static readonly char[] _standIns = MakeStandIns();
@@ -30,7 +30,8 @@ internal sealed class RegexPattern : SplitPattern
         try
         {
             string translated = new Translator(pattern, json).Run();
-            return new(new Regex(translated, RegexOptions.CultureInvariant | RegexOptions.Multiline, _timeout), json.Error("Regex", $"takes more than {_timeout.TotalSeconds:0} s on one text").Message);
+            Regex regex = new(translated, RegexOptions.CultureInvariant | RegexOptions.Multiline, _timeout);
+            return new(regex, json.Error("Regex", $"takes more than {_timeout.TotalSeconds:0} s on one text").Message);
         }
         catch (ArgumentException e)
         {
@@ -55,7 +56,7 @@ internal sealed class RegexPattern : SplitPattern
             for (int i = 0, units; i < text.Length; i += units)
             {
                 int c = NormalizedText.CodePointAt(text, i, out units);
-                shadow[length] = c < 65536 ? (char)c : _standIns[(int)CharUnicodeInfo.GetUnicodeCategory(c)];
+                shadow[length] = c < 65536 ? (char)c : StandIn(c);
                 positions[length++] = i;
             }
 
@@ -86,6 +87,12 @@ internal sealed class RegexPattern : SplitPattern
         }
 
         if (At(last) < totalLength) parts.Add(new(At(last), totalLength, IsMatch: false));
+    }
+
+    private static char StandIn(int c)
+    {
+        UnicodeCategory category = CharUnicodeInfo.GetUnicodeCategory(c);
+        return category == UnicodeCategory.OtherSymbol && CodePointPattern.IsWord(c) ? '\u24B6' : _standIns[(int)category];
     }
 
     /// <summary>One character of the basic plane for each category, from scripts that no pattern names.</summary>
@@ -250,14 +257,14 @@ internal sealed class RegexPattern : SplitPattern
             }
             else if (c == 'w' || (c == 'W' && !inClass))
             {
-                _output.Append(inClass ? "" : c == 'w' ? "[" : "[^").Append(WordClass).Append(inClass ? "" : "]");
+                _output.Append(inClass ? "" : c == 'w' ? "[" : "[^").Append(WordClass).Append(inClass ? "" : Latin1Word + "]");
                 _position += 2;
             }
             else if (c == 'x' && Peek(2) == '{')
             {
                 int close = pattern.IndexOf('}', _position);
-                if (close < 0 || !int.TryParse(pattern.AsSpan(_position + 3, close - _position - 3), NumberStyles.AllowHexSpecifier, null, out int value)
-                    || value is < 0 or > 0xFFFF)
+                ReadOnlySpan<char> digits = close < 0 ? "" : pattern.AsSpan(_position + 3, close - _position - 3);
+                if (!int.TryParse(digits, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out int value) || value is < 0 or > 0xFFFF)
                 {
                     throw Refused("a character above U+FFFF");
                 }

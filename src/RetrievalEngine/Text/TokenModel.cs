@@ -12,7 +12,7 @@ internal abstract class TokenModel
     /// <summary>Appends the tokens of <paramref name="piece"/> (not empty).</summary>
     public abstract void Tokenize(ReadOnlySpan<char> piece, List<TokenSpan> tokens);
 
-    /// <summary>How many units from the start of <paramref name="text"/> on can be tokenized without looking further; all, unless it can tell.</summary>
+    /// <summary>How many units at the start of <paramref name="text"/> can be tokenized apart from the rest; all where it cannot tell.</summary>
     public virtual int StretchLength(ReadOnlySpan<char> text) => text.Length;
 
     /// <summary>The vocabulary.</summary>

@@ -80,7 +80,8 @@ public sealed class Tokenizer
     /// The tokens of a pair of texts with their offsets; arguments as for <see cref="Encode"/>. Where they are too long, the longer one is cut
     /// first, then both.
     /// </summary>
-    public TokenizedText EncodePair(ReadOnlySpan<char> first, ReadOnlySpan<char> second, bool addSpecialTokens = true, int maxTokens = int.MaxValue) =>
+    public TokenizedText EncodePair(
+        ReadOnlySpan<char> first, ReadOnlySpan<char> second, bool addSpecialTokens = true, int maxTokens = int.MaxValue) =>
         EncodeTracked(first, second, pair: true, addSpecialTokens, maxTokens);
 
     /// <summary>The text of <paramref name="ids"/>; ids that are no token are left out, and special tokens where asked for.</summary>

@@ -14,7 +14,8 @@ internal sealed class TokenizerGoldenTests
     private static readonly string[] _real = ["gpt2", "llama2", "llama3", "qwen2", "bert-base-uncased"];
 
     [TestCaseSource(nameof(_small))]
-    public void Verify_CommittedTokenizer_EveryIdAndOffsetAgrees(string name) => Check(Path.Combine(TestContext.CurrentContext.TestDirectory, "Data", "tokenizers", name));
+    public void Verify_CommittedTokenizer_EveryIdAndOffsetAgrees(string name) =>
+        Check(Path.Combine(TestContext.CurrentContext.TestDirectory, "Data", "tokenizers", name));
 
     [TestCaseSource(nameof(_small))]
     public void Verify_SmallTokenizer_EveryIdAndOffsetAgrees(string name) => Check(SharedFolder.Require($"goldens/tokenizers/small/{name}"));
