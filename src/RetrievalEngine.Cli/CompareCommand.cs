@@ -1,10 +1,8 @@
 using System;
-using System.Buffers;
 using System.Collections.Generic;
 using System.CommandLine;
 using System.Globalization;
 using System.Linq;
-using System.Text.Json;
 using RetrievalEngine.Evaluation;
 using Spectre.Console;
 
@@ -94,10 +92,8 @@ internal static class CompareCommand
 
     private static void PrintJson(IReadOnlyList<RunComparison> comparisons, string tagA, string tagB)
     {
-        ArrayBufferWriter<byte> buffer = new();
-        using (Utf8JsonWriter writer = new(buffer))
+        JsonOutput.Print(writer =>
         {
-            writer.WriteStartObject();
             writer.WriteString("run_a", tagA);
             writer.WriteString("run_b", tagB);
             writer.WriteStartObject("measures");
@@ -122,10 +118,7 @@ internal static class CompareCommand
             }
 
             writer.WriteEndObject();
-            writer.WriteEndObject();
-        }
-
-        Console.Out.WriteLine(System.Text.Encoding.UTF8.GetString(buffer.WrittenSpan));
+        });
     }
 
     private static string Count(int value) => value.ToString(CultureInfo.InvariantCulture);

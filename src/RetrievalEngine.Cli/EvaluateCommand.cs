@@ -1,11 +1,9 @@
 using System;
-using System.Buffers;
 using System.Collections.Generic;
 using System.CommandLine;
 using System.Globalization;
 using System.IO;
 using System.Linq;
-using System.Text.Json;
 using RetrievalEngine.Evaluation;
 
 namespace RetrievalEngine.Cli;
@@ -154,10 +152,8 @@ internal static class EvaluateCommand
             return;
         }
 
-        ArrayBufferWriter<byte> buffer = new();
-        using (Utf8JsonWriter writer = new(buffer))
+        JsonOutput.Print(writer =>
         {
-            writer.WriteStartObject();
             writer.WriteString("run", tag);
             writer.WriteNumber("queries", evaluation.QueryCount);
             if (summary)
@@ -168,31 +164,35 @@ internal static class EvaluateCommand
                 writer.WriteEndObject();
             }
 
-            if (perQuery)
+            if (!perQuery) return;
+            writer.WriteStartObject("per_query");
+            for (int q = 0; q < evaluation.QueryIds.Count; q++)
             {
-                writer.WriteStartObject("per_query");
-                for (int q = 0; q < evaluation.QueryIds.Count; q++)
-                {
-                    writer.WriteStartObject(evaluation.QueryIds[q]);
-                    foreach (MeasureResult measure in evaluation.Measures.Where(static m => m.IsNumber && m.HasQueryValues))
-                        JsonNumbers.Write(writer, measure.Name, measure.PerQuery[q]);
-                    writer.WriteEndObject();
-                }
-
+                writer.WriteStartObject(evaluation.QueryIds[q]);
+                foreach (MeasureResult measure in evaluation.Measures.Where(static m => m.IsNumber && m.HasQueryValues))
+                    JsonNumbers.Write(writer, measure.Name, measure.PerQuery[q]);
                 writer.WriteEndObject();
             }
 
             writer.WriteEndObject();
-        }
-
-        Console.Out.WriteLine(System.Text.Encoding.UTF8.GetString(buffer.WrittenSpan));
+        });
     }
 
     private static void Print(MsMarcoEvaluation evaluation, bool json)
     {
+        if (json)
+        {
+            JsonOutput.Print(writer =>
+            {
+                writer.WriteNumber("mrr", evaluation.MeanReciprocalRank);
+                writer.WriteNumber("depth", evaluation.Depth);
+                writer.WriteNumber("queries_ranked", evaluation.QueriesRanked);
+            });
+            return;
+        }
+
         string mean = evaluation.MeanReciprocalRank.ToString("R", CultureInfo.InvariantCulture);
-        Console.Out.WriteLine(json
-            ? $$"""{"mrr":{{mean}},"depth":{{evaluation.Depth}},"queries_ranked":{{evaluation.QueriesRanked}}}"""
-            : $"#####################\nMRR @{evaluation.Depth}: {mean}\nQueriesRanked: {evaluation.QueriesRanked}\n#####################");
+        const string Line = "#####################";
+        Console.Out.Write($"{Line}\nMRR @{evaluation.Depth}: {mean}\nQueriesRanked: {evaluation.QueriesRanked}\n{Line}\n");
     }
 }

@@ -23,6 +23,8 @@ internal static class Program
         {
             EncodeCommand.Create(),
             IndexCommand.Create(),
+            SearchCommand.Create(),
+            MineCommand.Create(),
             EvaluateCommand.Create(),
             CompareCommand.Create(),
             ModelCommand.Create(),

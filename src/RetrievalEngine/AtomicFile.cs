@@ -22,6 +22,14 @@ public static class AtomicFile
         string partial = path + PartialSuffix;
         try
         {
+            if (path.StartsWith("/dev/", StringComparison.Ordinal))
+            {
+                // A device cannot be replaced by a file (nor must it be, by root).
+                using FileStream device = new(path, FileMode.Open, FileAccess.Write);
+                write(device);
+                return;
+            }
+
             if (Path.GetDirectoryName(path) is { Length: > 0 } folder) Directory.CreateDirectory(folder);
             using (FileStream stream = new(partial, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 16))
             {

@@ -52,11 +52,16 @@ public sealed class RunFile
         _queryIds.Add(queryId);
     }
 
-    /// <summary>Writes the run to the file <paramref name="path"/> (see <see cref="Write(TextWriter, RunFormat)"/>).</summary>
+    /// <summary>
+    /// Writes the run to the file <paramref name="path"/>, which appears whole or not at all (see <see cref="Write(TextWriter, RunFormat)"/>).
+    /// </summary>
     public void Write(string path, RunFormat format = RunFormat.Trec)
     {
-        using StreamWriter writer = new(path, append: false, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), bufferSize: 1 << 16);
-        Write(writer, format);
+        AtomicFile.Write(path, stream =>
+        {
+            using StreamWriter writer = new(stream, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), 1 << 16, leaveOpen: true);
+            Write(writer, format);
+        });
     }
 
     /// <summary>

@@ -26,9 +26,7 @@ public sealed class HardNegativeMiner
     /// <exception cref="InputException">An option is out of its range.</exception>
     public HardNegativeMiner(IReadOnlyList<Document> corpus, IDocumentRanker ranker, HardNegativeOptions options)
     {
-        if (options.NumNegatives < 1) throw new InputException($"the number of negatives is {options.NumNegatives} but must be 1 or more");
-        if (options.RangeMin < 0 || options.RangeMax <= options.RangeMin)
-            throw new InputException($"the rank range {options.RangeMin} to {options.RangeMax} is empty; the first counts the ranks passed over");
+        options.Check();
         _corpus = corpus;
         _ranker = ranker;
         _options = options;
@@ -37,6 +35,28 @@ public sealed class HardNegativeMiner
 
     /// <summary>The document <paramref name="id"/> of the corpus, if it is there.</summary>
     public Document? Find(string id) => _rows.TryGetValue(id, out int row) ? _corpus[row] : null;
+
+    /// <summary>
+    /// Mines negatives for <paramref name="rows"/> and writes the rows that got any to the file <paramref name="path"/>, which appears whole
+    /// or not at all.
+    /// </summary>
+    public MiningSummary MineToFile(
+        IReadOnlyList<TrainingRow> rows,
+        string path,
+        int threads,
+        IProgress<ProgressUpdate>? progress = null,
+        CancellationToken cancellation = default)
+    {
+        MiningSummary summary = default;
+        TrainingRows.Write(path, MineAll(rows, threads, progress, cancellation)
+            .Where(mined =>
+            {
+                summary = summary.Add(mined.Mined, _options.NumNegatives);
+                return mined.Mined.Negatives.Count > 0;
+            })
+            .Select(static mined => mined.Row));
+        return summary;
+    }
 
     /// <summary>
     /// Mines negatives for each of <paramref name="rows"/> (their own negatives are not looked at), on <paramref name="threads"/> threads, in the

@@ -29,4 +29,15 @@ public sealed record HardNegativeOptions
 
     /// <summary>Decides the draw.</summary>
     public ulong Seed { get; init; } = 42;
+
+    /// <summary>Refuses values that no corpus could satisfy.</summary>
+    /// <exception cref="InputException">An option is out of its range.</exception>
+    public void Check()
+    {
+        if (NumNegatives < 1) throw new InputException($"the number of negatives is {NumNegatives} but must be 1 or more");
+        if (RangeMin < 0 || RangeMax <= RangeMin)
+            throw new InputException($"the rank range {RangeMin} to {RangeMax} is empty; the first counts the ranks passed over");
+        if (RelativeMargin is < 0 or > 1) throw new InputException($"the relative margin is {RelativeMargin} but must lie between 0 and 1");
+        if (AbsoluteMargin < 0) throw new InputException($"the absolute margin is {AbsoluteMargin} but must not be negative");
+    }
 }

@@ -1,0 +1,148 @@
+using System;
+using System.Collections.Generic;
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+using System.IO;
+using System.Threading.Tasks;
+using RetrievalEngine.Data;
+using RetrievalEngine.Evaluation;
+using RetrievalEngine.Search;
+using RetrievalEngine.Training;
+
+namespace RetrievalEngine.Cli;
+
+/// <summary>The verb <c>mine</c>: hard negatives for training.</summary>
+internal static class MineCommand
+{
+    private const string Help = """
+        Mines hard negatives: for each training query, documents that a search ranks high and that are not relevant.
+
+        Examples:
+          retrieval mine --method bm25 --corpus scifact --train-data scifact --output train.jsonl
+          retrieval mine --method bm25 --corpus corpus.jsonl --queries queries.tsv --qrels qrels.tsv --num-negatives 7 --output train.jsonl
+          retrieval mine --method bm25 --corpus corpus.jsonl --train-data old.jsonl --range-min 10 --range-max 210 --sampling-strategy random \
+                         --output train.jsonl
+
+        Training data is Tevatron's JSON lines (query_id, query, positive_passages), or a BEIR folder of which the train split is taken, or queries
+        with judgements. Written are Tevatron's JSON lines with the new negatives, the highest ranked first. Positives are left out by id, and copies
+        of them or of better ranked documents by title and text. With a margin, a negative scores at most the lowest positive's score less the margin.
+        """;
+
+    /// <summary>Makes the verb.</summary>
+    public static Command Create()
+    {
+        HardNegativeOptions defaults = new();
+        Option<string> method = new("--method") { Description = "How documents are ranked", Required = true };
+        method.AcceptOnlyFromAmong("bm25");
+        Option<string> corpus = new("--corpus") { Description = "File or folder with the documents", HelpName = "PATH", Required = true };
+        Option<CorpusFormat> format = new("--corpus-format") { Description = "Layout of the corpus", DefaultValueFactory = _ => CorpusFormat.Auto };
+        Option<string?> trainData = new("--train-data") { Description = "Tevatron's JSON lines, or a BEIR folder", HelpName = "PATH" };
+        Option<string> split = new("--split") { Description = "Split of the BEIR folder", HelpName = "NAME", DefaultValueFactory = _ => "train" };
+        Option<string?> queries = new("--queries") { Description = "Queries, with --qrels in place of --train-data", HelpName = "PATH" };
+        Option<string?> qrels = new("--qrels") { Description = "Judgements of the queries", HelpName = "PATH" };
+        Option<string> output = new("--output") { Description = "Training data to write", HelpName = "PATH", Required = true };
+        Option<int> number = Whole("--num-negatives", "Negatives for each query", defaults.NumNegatives);
+        Option<int> rangeMin = Whole("--range-min", "Ranks at the top that are passed over", defaults.RangeMin);
+        Option<int> rangeMax = Whole("--range-max", "The last rank looked at", defaults.RangeMax);
+        Option<double?> relative = new("--relative-margin") { Description = "Margin as a share of the positive's score: 0.05", HelpName = "X" };
+        Option<double?> absolute = new("--absolute-margin") { Description = "Margin in units of the score", HelpName = "X" };
+        Option<double?> minScore = new("--min-score") { Description = "The smallest score of a negative", HelpName = "X" };
+        Option<double?> maxScore = new("--max-score") { Description = "The largest score of a negative", HelpName = "X" };
+        Option<string> sampling = new("--sampling-strategy") { Description = "The best that qualify, or a draw", DefaultValueFactory = _ => "top" };
+        sampling.AcceptOnlyFromAmong("top", "random");
+        Option<ulong> seed = new("--seed") { Description = "Decides the draw", HelpName = "N", DefaultValueFactory = _ => defaults.Seed };
+        Option<double> k1 = Bm25Search.K1(), b = Bm25Search.B();
+        Option<int> threads = CommonOptions.Threads();
+        Option<bool> quiet = CommonOptions.Quiet(), json = CommonOptions.Json();
+        Command command = new("mine", Help)
+        {
+            method, corpus, format, trainData, split, queries, qrels, output, number, rangeMin, rangeMax, relative, absolute, minScore, maxScore,
+            sampling, seed, k1, b, threads, quiet, json,
+        };
+        command.Validators.Add(result =>
+        {
+            bool rows = Given(result, trainData), judged = Given(result, queries) && Given(result, qrels);
+            if (rows == judged || Given(result, queries) != Given(result, qrels))
+                result.AddError("give either --train-data, or --queries and --qrels");
+        });
+        command.SetAction((parsed, stop) =>
+        {
+            bool isQuiet = parsed.GetValue(quiet);
+            HardNegativeOptions options = new()
+            {
+                NumNegatives = parsed.GetValue(number),
+                RangeMin = parsed.GetValue(rangeMin),
+                RangeMax = parsed.GetValue(rangeMax),
+                RelativeMargin = parsed.GetValue(relative),
+                AbsoluteMargin = parsed.GetValue(absolute),
+                MinScore = parsed.GetValue(minScore),
+                MaxScore = parsed.GetValue(maxScore),
+                Random = parsed.GetValue(sampling) == "random",
+                Seed = parsed.GetValue(seed),
+            };
+            options.Check();
+            MiningSummary summary = ProgressDisplay.Run(isQuiet, progress =>
+            {
+                List<Document> documents = Bm25Search.ReadCorpus(parsed.GetRequiredValue(corpus), parsed.GetValue(format), isQuiet, progress, stop);
+                Bm25Index index = Bm25Search.Index(documents, new Bm25Options(parsed.GetValue(k1), parsed.GetValue(b)), progress, stop);
+                HardNegativeMiner miner = new(documents, new Bm25Ranker(index), options);
+                IReadOnlyList<TrainingRow> rows = Rows(
+                    parsed.GetValue(trainData), parsed.GetValue(split)!, parsed.GetValue(queries), parsed.GetValue(qrels), miner, isQuiet);
+                return miner.MineToFile(rows, parsed.GetRequiredValue(output), Bm25Search.Threads(parsed.GetValue(threads)), progress, stop);
+            });
+            Print(summary, parsed.GetRequiredValue(output), parsed.GetValue(json));
+            return Task.FromResult(ExitCodes.Done);
+        });
+        return command;
+    }
+
+    private static IReadOnlyList<TrainingRow> Rows(
+        string? trainData, string split, string? queries, string? qrels, HardNegativeMiner miner, bool quiet)
+    {
+        if (trainData is not null && !Directory.Exists(trainData)) return [.. TrainingRows.Read(trainData)];
+        if (trainData is not null) (_, queries, qrels) = BeirFolder.Open(trainData, split);
+        JudgedRows judged = JudgedRows.Create(Qrels.Load(qrels!), Queries.Read(queries!), miner.Find);
+        if (judged.Rows.Count == 0)
+            throw new InputException($"no query of {qrels} has both a text in {queries} and a relevant document in the corpus");
+        if (!quiet && judged.QueriesWithoutText + judged.MissingDocuments > 0)
+        {
+            Console.Error.WriteLine(
+                $"warning: {judged.QueriesWithoutText} judged queries have no text and {judged.MissingDocuments} relevant documents " +
+                $"are not in the corpus; {judged.QueriesWithoutText + judged.QueriesWithoutPositives} queries are left out for that");
+        }
+
+        return judged.Rows;
+    }
+
+    private static void Print(MiningSummary summary, string output, bool json)
+    {
+        if (json)
+        {
+            JsonOutput.Print(writer =>
+            {
+                writer.WriteString("output", output);
+                writer.WriteNumber("rows", summary.Rows);
+                writer.WriteNumber("rows_without_negatives", summary.RowsWithoutNegatives);
+                writer.WriteNumber("short_rows", summary.ShortRows);
+                writer.WriteNumber("negatives", summary.Negatives);
+                writer.WriteNumber("positives_left_out", summary.Positives);
+                writer.WriteNumber("duplicates_left_out", summary.Duplicates);
+                writer.WriteNumber("outside_scores", summary.OutsideScores);
+            });
+            return;
+        }
+
+        Console.Out.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{summary.Rows:N0} rows with {summary.Negatives:N0} negatives in {output}"));
+        Console.Out.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"left out: {summary.Positives:N0} positives, {summary.Duplicates:N0} duplicates, {summary.OutsideScores:N0} outside the scores"));
+        if (summary.ShortRows > 0) Console.Out.WriteLine($"{summary.ShortRows} rows have fewer negatives than wanted");
+        if (summary.RowsWithoutNegatives > 0) Console.Out.WriteLine($"{summary.RowsWithoutNegatives} rows without any are not written");
+    }
+
+    private static Option<int> Whole(string name, string description, int standard) =>
+        new(name) { Description = description, HelpName = "N", DefaultValueFactory = _ => standard };
+
+    private static bool Given(CommandResult result, Option option) => result.GetResult(option) is not null;
+}
