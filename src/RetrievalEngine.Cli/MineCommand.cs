@@ -3,10 +3,8 @@ using System.Collections.Generic;
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
-using System.IO;
 using System.Threading.Tasks;
 using RetrievalEngine.Data;
-using RetrievalEngine.Evaluation;
 using RetrievalEngine.Search;
 using RetrievalEngine.Training;
 
@@ -24,9 +22,10 @@ internal static class MineCommand
           retrieval mine --method bm25 --corpus corpus.jsonl --train-data old.jsonl --range-min 10 --range-max 210 --sampling-strategy random \
                          --output train.jsonl
 
-        Training data is Tevatron's JSON lines (query_id, query, positive_passages), or a BEIR folder of which the train split is taken, or queries
-        with judgements. Written are Tevatron's JSON lines with the new negatives, the highest ranked first. Positives are left out by id, and copies
-        of them or of better ranked documents by title and text. With a margin, a negative scores at most the lowest positive's score less the margin.
+        Training data is JSON lines (Tevatron's with texts or ids, FlagEmbedding's), or a BEIR folder of which the train split is taken, or queries
+        with judgements; negatives that it has are not looked at. Written are Tevatron's JSON lines with the new negatives, the highest ranked first.
+        Positives are left out by id, and copies of them or of better ranked documents by title and text. With a margin, a negative scores at most
+        the lowest positive's score less the margin.
         """;
 
     /// <summary>Makes the verb.</summary>
@@ -37,8 +36,7 @@ internal static class MineCommand
         method.AcceptOnlyFromAmong("bm25");
         Option<string> corpus = new("--corpus") { Description = "File or folder with the documents", HelpName = "PATH", Required = true };
         Option<CorpusFormat> format = new("--corpus-format") { Description = "Layout of the corpus", DefaultValueFactory = _ => CorpusFormat.Auto };
-        Option<string?> trainData = new("--train-data") { Description = "Tevatron's JSON lines, or a BEIR folder", HelpName = "PATH" };
-        Option<string> split = new("--split") { Description = "Split of the BEIR folder", HelpName = "NAME", DefaultValueFactory = _ => "train" };
+        Option<string?> trainData = new("--train-data") { Description = "Training file of any format, or a BEIR folder", HelpName = "PATH" };
         Option<string?> queries = new("--queries") { Description = "Queries, with --qrels in place of --train-data", HelpName = "PATH" };
         Option<string?> qrels = new("--qrels") { Description = "Judgements of the queries", HelpName = "PATH" };
         Option<string> output = new("--output") { Description = "Training data to write", HelpName = "PATH", Required = true };
@@ -57,7 +55,7 @@ internal static class MineCommand
         Option<bool> quiet = CommonOptions.Quiet(), json = CommonOptions.Json();
         Command command = new("mine", Help)
         {
-            method, corpus, format, trainData, split, queries, qrels, output, number, rangeMin, rangeMax, relative, absolute, minScore, maxScore,
+            method, corpus, format, trainData, queries, qrels, output, number, rangeMin, rangeMax, relative, absolute, minScore, maxScore,
             sampling, seed, k1, b, threads, quiet, json,
         };
         command.Validators.Add(result =>
@@ -87,32 +85,17 @@ internal static class MineCommand
                 List<Document> documents = Bm25Search.ReadCorpus(parsed.GetRequiredValue(corpus), parsed.GetValue(format), isQuiet, progress, stop);
                 Bm25Index index = Bm25Search.Index(documents, new Bm25Options(parsed.GetValue(k1), parsed.GetValue(b)), progress, stop);
                 HardNegativeMiner miner = new(documents, new Bm25Ranker(index), options);
-                IReadOnlyList<TrainingRow> rows = Rows(
-                    parsed.GetValue(trainData), parsed.GetValue(split)!, parsed.GetValue(queries), parsed.GetValue(qrels), miner, isQuiet);
+                string corpusPath = parsed.GetRequiredValue(corpus);
+                using TrainingSet rows = parsed.GetValue(trainData) is { } data
+                    ? TrainingSet.Open(data, corpus: corpusPath, progress: progress)
+                    : TrainingSet.OpenJudged(parsed.GetRequiredValue(queries)!, parsed.GetRequiredValue(qrels)!, corpusPath);
+                foreach (string warning in isQuiet ? [] : rows.Warnings) Console.Error.WriteLine($"warning: {warning}");
                 return miner.MineToFile(rows, parsed.GetRequiredValue(output), Bm25Search.Threads(parsed.GetValue(threads)), progress, stop);
             });
             Print(summary, parsed.GetRequiredValue(output), parsed.GetValue(json));
             return Task.FromResult(ExitCodes.Done);
         });
         return command;
-    }
-
-    private static IReadOnlyList<TrainingRow> Rows(
-        string? trainData, string split, string? queries, string? qrels, HardNegativeMiner miner, bool quiet)
-    {
-        if (trainData is not null && !Directory.Exists(trainData)) return [.. TrainingRows.Read(trainData)];
-        if (trainData is not null) (_, queries, qrels) = BeirFolder.Open(trainData, split);
-        JudgedRows judged = JudgedRows.Create(Qrels.Load(qrels!), Queries.Read(queries!), miner.Find);
-        if (judged.Rows.Count == 0)
-            throw new InputException($"no query of {qrels} has both a text in {queries} and a relevant document in the corpus");
-        if (!quiet && judged.QueriesWithoutText + judged.MissingDocuments > 0)
-        {
-            Console.Error.WriteLine(
-                $"warning: {judged.QueriesWithoutText} judged queries have no text and {judged.MissingDocuments} relevant documents " +
-                $"are not in the corpus; {judged.QueriesWithoutText + judged.QueriesWithoutPositives} queries are left out for that");
-        }
-
-        return judged.Rows;
     }
 
     private static void Print(MiningSummary summary, string output, bool json)

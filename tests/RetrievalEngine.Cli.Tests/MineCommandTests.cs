@@ -8,8 +8,8 @@ namespace RetrievalEngine.Cli.Tests;
 
 internal sealed class MineCommandTests
 {
-    private const string Corpus = "{\"_id\":\"d1\",\"text\":\"red cat\"}\n{\"_id\":\"d2\",\"text\":\"blue cat\"}\n{\"_id\":\"d3\",\"text\":\"dog\"}\n" +
-        "{\"_id\":\"d4\",\"text\":\"red cat\"}\n";
+    private const string Corpus = "{\"_id\":\"d1\",\"text\":\"red cat\"}\n{\"_id\":\"d2\",\"text\":\"blue cat\"}\n" +
+        "{\"_id\":\"d3\",\"text\":\"dog\"}\n{\"_id\":\"d4\",\"text\":\"red cat\"}\n";
 
     [Test]
     public async Task Bm25_FolderAndFilesAndRows_SameNegatives()
@@ -30,7 +30,7 @@ internal sealed class MineCommandTests
             Assert.That(row.GetProperty("negative_passages").EnumerateArray().Single().GetProperty("docid").GetString(), Is.EqualTo("d2"));
             Assert.That(summary.GetProperty("rows_without_negatives").GetInt32(), Is.EqualTo(1));
             Assert.That(summary.GetProperty("duplicates_left_out").GetInt32(), Is.EqualTo(1));
-            Assert.That(folder.Error, Does.Contain("warning: 1 judged queries have no text and 1 relevant documents are not in the corpus; 1 queries"));
+            Assert.That(folder.Error, Does.Contain("warning: 1 judged queries are not in").And.Contain("warning: 1 relevant documents of"));
             Assert.That(parts.Output, Does.StartWith("1 rows with 1 negatives in "));
             Assert.That(File.ReadAllText(files.PathOf("b")), Is.EqualTo(File.ReadAllText(files.PathOf("a"))));
             Assert.That(File.ReadAllText(files.PathOf("c")), Is.EqualTo(File.ReadAllText(files.PathOf("a"))));

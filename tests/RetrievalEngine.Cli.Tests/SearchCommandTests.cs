@@ -22,7 +22,9 @@ internal sealed class SearchCommandTests
         Assert.Multiple(() =>
         {
             Assert.That(toFile.ExitCode, Is.EqualTo(ExitCodes.Done), toFile.Error);
-            Assert.That(lines.Select(static l => string.Join(' ', l.Split(' ')[..4])), Is.EqualTo(new[] { "q1 Q0 d1 1", "q2 Q0 d1 1", "q2 Q0 d2 2" }));
+            Assert.That(
+                lines.Select(static l => string.Join(' ', l.Split(' ')[..4])),
+                Is.EqualTo(new[] { "q1 Q0 d1 1", "q2 Q0 d1 1", "q2 Q0 d2 2" }));
             Assert.That(toConsole.Output, Is.EqualTo($"{lines[0]}\n{lines[1]}\n"));
             Assert.That(toFile.Error, Does.Contain("warning: 1 documents have no text").And.Contain("search: 3 of 3 queries"));
             Assert.That(toConsole.Error, Is.Empty);

@@ -40,7 +40,12 @@ internal sealed class CollectionTrainingSet : TrainingSet
     public static CollectionTrainingSet OpenFolder(string folder, string? corpus)
     {
         BeirFolder files = BeirFolder.Open(folder, "train");
-        DocumentStore documents = DocumentStore.Open(corpus ?? files.CorpusPath);
+        return Open(corpus is null ? files : files with { CorpusPath = corpus });
+    }
+
+    public static CollectionTrainingSet Open(BeirFolder files)
+    {
+        DocumentStore documents = DocumentStore.Open(files.CorpusPath);
         try
         {
             CollectionTrainingSet set = new(files, documents);

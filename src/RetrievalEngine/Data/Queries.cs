@@ -17,9 +17,12 @@ public static class Queries
     /// <exception cref="InputException">The file is absent or empty, a line is malformed or not UTF-8, or an id comes twice.</exception>
     public static IEnumerable<Query> Read(string path)
     {
-        using Utf8LineReader reader = Utf8LineReader.Open(RecordFile.Resolve(path, "queries.jsonl", "queries.tsv"));
+        using Utf8LineReader reader = Utf8LineReader.Open(Resolve(path));
         foreach (Query query in Read(reader)) yield return query;
     }
+
+    /// <summary>The file of queries: <paramref name="path"/>, or the one in that folder.</summary>
+    internal static string Resolve(string path) => RecordFile.Resolve(path, "queries.jsonl", "queries.tsv");
 
     internal static IEnumerable<Query> Read(Utf8LineReader reader) =>
         RecordFile.Read(reader, s_layouts, allowTsv: true, "queries").Select(static r => new Query(r.Id, r.Text));

@@ -38,6 +38,11 @@ public abstract class TrainingSet : IReadOnlyList<TrainingRow>, IDisposable
         return format == TrainingFormat.Beir ? CollectionTrainingSet.OpenFolder(path, corpus) : FileTrainingSet.OpenFile(path, format, corpus, progress);
     }
 
+    /// <summary>Opens judged queries as training data: the relevant documents of each are its positives, and there are no negatives.</summary>
+    /// <exception cref="InputException">A file is missing or malformed, or no query has a relevant document in the corpus.</exception>
+    public static TrainingSet OpenJudged(string queries, string qrels, string corpus) =>
+        CollectionTrainingSet.Open(new BeirFolder(corpus, Queries.Resolve(queries), qrels));
+
     /// <inheritdoc/>
     public IEnumerator<TrainingRow> GetEnumerator()
     {

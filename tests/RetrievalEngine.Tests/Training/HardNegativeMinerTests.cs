@@ -3,7 +3,6 @@ using System.Collections.Generic;
 using System.Linq;
 using NUnit.Framework;
 using RetrievalEngine.Data;
-using RetrievalEngine.Evaluation;
 using RetrievalEngine.Search;
 using RetrievalEngine.TestKit;
 using RetrievalEngine.Training;
@@ -88,14 +87,7 @@ internal sealed class HardNegativeMinerTests
         Document[] corpus = [.. Corpus.Read(folder)];
         Bm25Index index = Bm25Index.Build(corpus.Select(static d => (d.Id, $"{d.Title} {d.Text}")), Bm25Options.Default);
         HardNegativeMiner miner = new(corpus, new Bm25Ranker(index), new HardNegativeOptions { NumNegatives = 8, RangeMax = 60 });
-        BeirFolder files = BeirFolder.Open(folder, "train");
-        Qrels qrels = Qrels.Load(files.QrelsPath);
-        Dictionary<string, string> queries = Queries.Read(files.QueriesPath).ToDictionary(static q => q.Id, static q => q.Text);
-        TrainingRow[] rows =
-        [
-            .. qrels.QueryIds.Select(q =>
-                new TrainingRow(q, queries[q], [.. qrels[q].Where(static g => g.Value > 0).Select(g => miner.Find(g.Key)).OfType<Document>()], [])),
-        ];
+        using TrainingSet rows = TrainingSet.Open(folder);
         using TrainingSet expected = TrainingSet.Open(expectedPath);
         List<TrainingRow> mined = [.. miner.MineAll(rows, 2).Select(static m => m.Row)];
         Assert.That(mined.Select(static r => (r.QueryId, r.Query)), Is.EqualTo(expected.Select(static r => (r.QueryId, r.Query))));
