@@ -13,7 +13,7 @@ namespace RetrievalEngine.Cli;
 /// <summary>Search by BM25 over a corpus that is read and indexed in memory first: what <c>--method bm25</c> of several verbs does.</summary>
 internal static class Bm25Search
 {
-    /// <summary>Documents between two progress reports.</summary>
+    /// <summary>Documents or queries between two progress reports.</summary>
     private const int ReportInterval = 1000;
 
     /// <summary><c>--bm25-k1</c>.</summary>
@@ -60,12 +60,14 @@ internal static class Bm25Search
         Bm25Index index, IReadOnlyList<Query> queries, int depth, int threads, IProgress<ProgressUpdate> progress, CancellationToken stop)
     {
         SearchHit[][] hits = new SearchHit[queries.Count][];
-        int done = 0;
-        Parallel.For(0, queries.Count, new ParallelOptions { MaxDegreeOfParallelism = Threads(threads), CancellationToken = stop }, i =>
+        ParallelOptions parallel = new() { MaxDegreeOfParallelism = Threads(threads), CancellationToken = stop };
+        for (int start = 0; start < queries.Count; start += ReportInterval)
         {
-            hits[i] = index.Search(queries[i].Text, depth);
-            progress.Report(new ProgressUpdate("search", Interlocked.Increment(ref done), queries.Count, "queries"));
-        });
+            int end = Math.Min(start + ReportInterval, queries.Count);
+            Parallel.For(start, end, parallel, i => hits[i] = index.Search(queries[i].Text, depth));
+            progress.Report(new ProgressUpdate("search", end, queries.Count, "queries"));
+        }
+
         RunFile run = new("bm25");
         for (int i = 0; i < queries.Count; i++) run.Add(queries[i].Id, hits[i].Select(h => new ScoredDocument(index.Ids[h.Row], h.Score)));
         return run;
