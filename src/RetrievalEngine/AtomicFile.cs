@@ -5,8 +5,8 @@ using System.Linq;
 namespace RetrievalEngine;
 
 /// <summary>
-/// Files and folders that exist whole or not at all: written under another name beside the final one, flushed to the disk, then renamed. A crash, a full disk
-/// or an exception at any byte leaves what was there before.
+/// Files and folders that exist whole or not at all: written under another name beside the final one, flushed to the disk, then renamed. A crash, a
+/// full disk or an exception at any byte leaves what was there before.
 /// </summary>
 public static class AtomicFile
 {
@@ -56,8 +56,8 @@ public static class AtomicFile
     }
 
     /// <summary>
-    /// Makes the folder <paramref name="path"/> from what <paramref name="fill"/> writes into the folder it is given. The final name must be free or an empty folder.
-    /// Files are flushed by whoever writes them (<see cref="Write"/> does).
+    /// Makes the folder <paramref name="path"/> from what <paramref name="fill"/> writes into the folder it is given. The final name must be free or
+    /// an empty folder. Files are flushed by whoever writes them (<see cref="Write"/> does).
     /// </summary>
     /// <exception cref="InputException">The folder is there and not empty, or cannot be written.</exception>
     public static void CreateFolder(string path, Action<string> fill)

@@ -7,8 +7,8 @@ using System.Text.Unicode;
 namespace RetrievalEngine;
 
 /// <summary>
-/// One JSON object of an untrusted file, read field by field. Every complaint is an <see cref="InputException"/> that names the file (and line) and the field.
-/// A field that is <c>null</c> counts as absent. Depth is bounded, a field given twice is refused.
+/// One JSON object of an untrusted file, read field by field. Every complaint is an <see cref="InputException"/> that names the file (and line) and
+/// the field. A field that is <c>null</c> counts as absent. Depth is bounded, a field given twice is refused.
 /// </summary>
 internal readonly struct JsonFields
 {
@@ -149,7 +149,8 @@ internal readonly struct JsonFields
         if (!TryGet(name, out JsonElement value)) return null;
         if (value.ValueKind != JsonValueKind.Number) throw Error(name, $"must be a whole number, not {Kind(value)}");
         // Python writes 4096.0 where a computation made a float of it; any other fraction is an error.
-        if (!value.TryGetDouble(out double number) || number != Math.Floor(number)) throw Error(name, $"must be a whole number, not {Shorten(value)}");
+        if (!value.TryGetDouble(out double number) || number != Math.Floor(number))
+            throw Error(name, $"must be a whole number, not {Shorten(value)}");
         if (number < min || number > max) throw Error(name, $"must lie between {min} and {max}, not {Shorten(value)}");
         return (int)number;
     }
@@ -158,7 +159,8 @@ internal readonly struct JsonFields
     public double Number(string name, double otherwise, double min, double max)
     {
         if (!TryGet(name, out JsonElement value)) return otherwise;
-        if (value.ValueKind != JsonValueKind.Number || !value.TryGetDouble(out double number)) throw Error(name, $"must be a number, not {Kind(value)}");
+        if (value.ValueKind != JsonValueKind.Number || !value.TryGetDouble(out double number))
+            throw Error(name, $"must be a number, not {Kind(value)}");
         if (!(number >= min && number <= max)) throw Error(name, $"must lie between {min} and {max}, not {Shorten(value)}");
         return number;
     }

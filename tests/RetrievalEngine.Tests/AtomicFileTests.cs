@@ -40,7 +40,8 @@ internal sealed class AtomicFileTests
         {
             Assert.That(() => AtomicFile.CreateFolder(target, _ => throw new IOException("No space left on device")),
                 Throws.TypeOf<InputException>().With.Message.Contains("out cannot be written: No space"));
-            Assert.That(() => AtomicFile.CreateFolder(target, _ => throw new OperationCanceledException()), Throws.TypeOf<OperationCanceledException>());
+            Assert.That(() => AtomicFile.CreateFolder(target, _ => throw new OperationCanceledException()),
+                Throws.TypeOf<OperationCanceledException>());
             Assert.That(Directory.GetFileSystemEntries(_folder.Path), Is.Empty);
         });
     }
@@ -54,13 +55,16 @@ internal sealed class AtomicFileTests
         AtomicFile.CreateFolder(_folder.File("empty"), _ => { });
         Assert.Multiple(() =>
         {
-            Assert.That(() => AtomicFile.CreateFolder(_folder.File("full"), _ => { }), Throws.TypeOf<InputException>().With.Message.Contains("is not empty"));
-            Assert.That(() => AtomicFile.CreateFolder(_folder.File("file"), _ => { }), Throws.TypeOf<InputException>().With.Message.Contains("is a file"));
+            Assert.That(() => AtomicFile.CreateFolder(_folder.File("full"), _ => { }),
+                Throws.TypeOf<InputException>().With.Message.Contains("is not empty"));
+            Assert.That(() => AtomicFile.CreateFolder(_folder.File("file"), _ => { }),
+                Throws.TypeOf<InputException>().With.Message.Contains("is a file"));
             Assert.That(File.Exists(_folder.File("full/a")), Is.True);
         });
     }
 
     [Test]
     public void Write_WhereNothingCanBeWritten_SaysSo() => Assert.That(
-        () => AtomicFile.Write("/proc/absent/file", stream => stream.WriteByte(1)), Throws.TypeOf<InputException>().With.Message.Contains("/proc/absent/file cannot be written"));
+        () => AtomicFile.Write("/proc/absent/file", stream => stream.WriteByte(1)),
+        Throws.TypeOf<InputException>().With.Message.Contains("/proc/absent/file cannot be written"));
 }

@@ -3,12 +3,16 @@ using NUnit.Framework;
 
 namespace RetrievalEngine.Tests;
 
-/// <summary>Damages files and demands that readers complain in a sentence: <see cref="InputException"/> or nothing, never another exception.</summary>
+/// <summary>
+/// Damages files and demands that readers complain in a sentence: <see cref="InputException"/> or nothing, never another exception.
+/// </summary>
 internal static class Fuzz
 {
-    private static readonly byte[] s_structural = [(byte)'{', (byte)'}', (byte)'[', (byte)']', (byte)'"', (byte)',', (byte)':', (byte)'-', (byte)'9', (byte)'\\', (byte)'u', 0, 0xFF, 0x80];
+    private static readonly byte[] s_structural = [.. "{}[]\",:-9\\u"u8, 0, 0xFF, 0x80];
 
-    /// <summary>Calls <paramref name="read"/> with <paramref name="rounds"/> damaged versions of <paramref name="valid"/>; at least one must be refused.</summary>
+    /// <summary>
+    /// Calls <paramref name="read"/> with <paramref name="rounds"/> damaged versions of <paramref name="valid"/>; at least one must be refused.
+    /// </summary>
     public static void Run(byte[] valid, Action<byte[]> read, int rounds = 400, int seed = 1)
     {
         Random random = new(seed);
@@ -27,7 +31,8 @@ internal static class Fuzz
             }
             catch (Exception e)
             {
-                Assert.Fail($"seed {seed}, round {round}: {e}\ninput: {System.Text.Encoding.Latin1.GetString(damaged.AsSpan(0, Math.Min(2000, damaged.Length)))}");
+                string input = System.Text.Encoding.Latin1.GetString(damaged.AsSpan(0, Math.Min(2000, damaged.Length)));
+                Assert.Fail($"seed {seed}, round {round}: {e}\ninput: {input}");
             }
         }
 

@@ -7,8 +7,9 @@ using RetrievalEngine.Compute;
 namespace RetrievalEngine.Checkpoints;
 
 /// <summary>
-/// A PEFT adapter folder: <c>adapter_config.json</c> and <c>adapter_model.safetensors</c> with <c>base_model.model.MODULE.lora_A.weight</c> [R, in], <c>….lora_B.weight</c>
-/// [out, R] and the weights of <c>modules_to_save</c>. Names come out canonical, whichever class of transformers the adapter was trained on.
+/// A PEFT adapter folder: <c>adapter_config.json</c> and <c>adapter_model.safetensors</c> with <c>base_model.model.MODULE.lora_A.weight</c> [R, in],
+/// <c>….lora_B.weight</c> [out, R] and the weights of <c>modules_to_save</c>. Names come out canonical, whichever class of transformers the adapter
+/// was trained on.
 /// </summary>
 public sealed class Adapter : IDisposable
 {
@@ -17,7 +18,8 @@ public sealed class Adapter : IDisposable
 
     private const string Root = "base_model.model.", SuffixA = ".lora_A.weight", SuffixB = ".lora_B.weight";
 
-    private Adapter(string folder, AdapterConfig config, SafeTensorsFile weights, IReadOnlyList<AdapterModule> modules, CheckpointNames saved, string prefix)
+    private Adapter(
+        string folder, AdapterConfig config, SafeTensorsFile weights, IReadOnlyList<AdapterModule> modules, CheckpointNames saved, string prefix)
     {
         Folder = folder;
         Config = config;
@@ -39,7 +41,10 @@ public sealed class Adapter : IDisposable
     /// <summary>The adapted linear maps, in the order of the file.</summary>
     public IReadOnlyList<AdapterModule> Modules { get; }
 
-    /// <summary>Weights trained in full: from <c>score.weight</c> to the name stored in <see cref="Weights"/> without <c>base_model.model.</c> (<see cref="ReadSaved"/>).</summary>
+    /// <summary>
+    /// Weights trained in full: from <c>score.weight</c> to the name stored in <see cref="Weights"/> without <c>base_model.model.</c>
+    /// (<see cref="ReadSaved"/>).
+    /// </summary>
     public CheckpointNames Saved { get; }
 
     /// <summary>What stands before the canonical names of the modules in the file: <c>model.</c>, <c>bert.</c> or nothing.</summary>
@@ -67,7 +72,8 @@ public sealed class Adapter : IDisposable
             {
                 string name = tensor.Name;
                 if (!name.StartsWith(Root, StringComparison.Ordinal)) throw Unexpected(path, name);
-                if (!weights.DTypeOf(name).IsFloat()) throw new InputException($"{path}: tensor \"{name}\" has type {tensor.StoredType}; weights must be F32, F16 or BF16");
+                if (!weights.DTypeOf(name).IsFloat())
+                    throw new InputException($"{path}: tensor \"{name}\" has type {tensor.StoredType}; weights must be F32, F16 or BF16");
                 name = name[Root.Length..];
                 if (name.EndsWith(SuffixA, StringComparison.Ordinal)) modules.Add(name[..^SuffixA.Length]);
                 else if (name.EndsWith(SuffixB, StringComparison.Ordinal)) weights.Find(Root + NameOfA(name[..^SuffixB.Length]));
@@ -92,17 +98,16 @@ public sealed class Adapter : IDisposable
     public float[] ReadSaved(string canonical) => Weights.ReadFloat32(Root + Saved.StoredName(canonical));
 
     /// <summary>
-    /// Writes an adapter into <paramref name="folder"/>, each file in one step. <paramref name="tensors"/> go by canonical names: <see cref="NameOfA"/> and
-    /// <see cref="NameOfB"/> of a module, and weights of <c>modules_to_save</c>. <paramref name="modulePrefix"/> is what the class that will load it puts before the backbone:
-    /// nothing for a bare model, <c>model.</c> or <c>bert.</c> for one with a head.
+    /// Writes an adapter into <paramref name="folder"/>, each file in one step. <paramref name="tensors"/> go by canonical names:
+    /// <see cref="NameOfA"/> and <see cref="NameOfB"/> of a module, and weights of <c>modules_to_save</c>. <paramref name="modulePrefix"/> is what
+    /// the class that will load it puts before the backbone: nothing for a bare model, <c>model.</c> or <c>bert.</c> for one with a head.
     /// </summary>
     /// <exception cref="InputException">The folder cannot be written.</exception>
     public static void Save(string folder, AdapterConfig config, IReadOnlyCollection<TensorSource> tensors, string modulePrefix)
     {
         ArgumentNullException.ThrowIfNull(config);
         ArgumentNullException.ThrowIfNull(tensors);
-        TensorSource[] stored = [.. tensors.Select(tensor => tensor.Renamed(
-            Root + (tensor.Name.EndsWith(SuffixA, StringComparison.Ordinal) || tensor.Name.EndsWith(SuffixB, StringComparison.Ordinal) ? modulePrefix : "") + tensor.Name))];
+        TensorSource[] stored = [.. tensors.Select(tensor => tensor.Renamed(Root + (IsLora(tensor.Name) ? modulePrefix : "") + tensor.Name))];
         SafeTensorsWriter.Write(Path.Combine(folder, WeightsFile), stored, CheckpointWriter.Metadata);
         AtomicFile.WriteText(Path.Combine(folder, AdapterConfig.FileName), config.ToJson());
     }
@@ -110,12 +115,14 @@ public sealed class Adapter : IDisposable
     /// <inheritdoc/>
     public void Dispose() => Weights.Dispose();
 
+    private static bool IsLora(string name) => name.EndsWith(SuffixA, StringComparison.Ordinal) || name.EndsWith(SuffixB, StringComparison.Ordinal);
+
     private static AdapterModule Module(AdapterConfig config, SafeTensorsFile weights, string name, string stored)
     {
         SafeTensor a = weights.Find(Root + NameOfA(stored)), b = weights.Find(Root + NameOfB(stored));
         long rank = config.RankOf(name);
         if (a.Shape.Rank != 2 || b.Shape.Rank != 2 || a.Shape[0] != rank || b.Shape[1] != rank)
-            throw new InputException($"{weights.Path}: module {stored} has lora_A {a.Shape} and lora_B {b.Shape}, which is no adapter of rank {rank}");
+            throw new InputException($"{weights.Path}: module {stored} has lora_A {a.Shape} and lora_B {b.Shape}, which is not rank {rank}");
         if (a.Shape[1] > int.MaxValue || b.Shape[0] > int.MaxValue) throw new InputException($"{weights.Path}: module {stored} is too wide");
         return new AdapterModule(name, config.ScaleOf(name), a, b);
     }

@@ -9,8 +9,9 @@ using System.Text.RegularExpressions;
 namespace RetrievalEngine.Checkpoints;
 
 /// <summary>
-/// <c>adapter_config.json</c> of a LoRA adapter as PEFT 0.21 writes it (and older versions, which have fewer fields). Options that change what an adapter computes and that
-/// are not among these properties are refused by name. Modules go by their canonical names (<see cref="CheckpointNames"/>); patterns written for a prefixed model match too.
+/// <c>adapter_config.json</c> of a LoRA adapter as PEFT 0.21 writes it (and older versions, which have fewer fields). Options that change what an
+/// adapter computes and that are not among these properties are refused by name. Modules go by their canonical names (<see cref="CheckpointNames"/>);
+/// patterns written for a prefixed model match too.
 /// </summary>
 public sealed record AdapterConfig
 {
@@ -22,7 +23,10 @@ public sealed record AdapterConfig
 
     // Bookkeeping, and options that act only when PEFT makes a new adapter: which modules have one is told by the tensors.
     private static readonly string[] s_withoutEffect =
-        ["auto_mapping", "exclude_modules", "inference_mode", "layers_pattern", "layers_to_transform", "megatron_core", "peft_version", "qalora_group_size", "revision"];
+    [
+        "auto_mapping", "exclude_modules", "inference_mode", "layers_pattern", "layers_to_transform", "megatron_core", "peft_version",
+        "qalora_group_size", "revision",
+    ];
 
     private static readonly TimeSpan s_patternTime = TimeSpan.FromSeconds(1);
     private string _json = DefaultJson;
@@ -75,8 +79,12 @@ public sealed record AdapterConfig
         JsonFields fields = JsonFields.Parse(json, where).Tracked();
         Require(fields, "peft_type", "LORA", null);
         Require(fields, "bias", "none", "none");
-        if (fields.TryGet("init_lora_weights", out JsonElement init) && init.ValueKind == JsonValueKind.String && fields.Text("init_lora_weights") is not ("gaussian" or "orthogonal"))
-            throw fields.Error("init_lora_weights", $"is {JsonFields.Shorten(init)}: such an adapter changes the base weights, which is not supported");
+        if (fields.TryGet("init_lora_weights", out JsonElement init) && init.ValueKind == JsonValueKind.String)
+        {
+            if (fields.Text("init_lora_weights") is not ("gaussian" or "orthogonal"))
+                throw fields.Error("init_lora_weights", $"is {JsonFields.Shorten(init)}: the base weights were changed, which is not supported");
+        }
+
         bool listed = fields.TryGet("target_modules", out JsonElement targets) && targets.ValueKind != JsonValueKind.String;
         AdapterConfig config = new()
         {
@@ -128,7 +136,9 @@ public sealed record AdapterConfig
         return ModulesToSave.Any(saved => dotted.Contains($".{saved}.", StringComparison.Ordinal));
     }
 
-    /// <summary>The text of <c>adapter_config.json</c>: every field that PEFT 0.21 writes, sorted; fields of a configuration that was read are kept.</summary>
+    /// <summary>
+    /// The text of <c>adapter_config.json</c>: every field that PEFT 0.21 writes, sorted; fields of a configuration that was read are kept.
+    /// </summary>
     public string ToJson()
     {
         JsonObject root = JsonNode.Parse(_json)!.AsObject();
@@ -200,7 +210,8 @@ public sealed record AdapterConfig
         }
     }
 
-    private static JsonValue Number(double value) => value == Math.Floor(value) && Math.Abs(value) < 1e15 ? JsonValue.Create((long)value) : JsonValue.Create(value);
+    private static JsonValue Number(double value) =>
+        value == Math.Floor(value) && Math.Abs(value) < 1e15 ? JsonValue.Create((long)value) : JsonValue.Create(value);
 
     private static JsonArray Array(IReadOnlyList<string> texts) => new([.. texts.Select(text => (JsonNode)JsonValue.Create(text))]);
 
@@ -210,13 +221,14 @@ public sealed record AdapterConfig
     /// <summary>What PEFT 0.21 writes for a LoRA without special options.</summary>
     private const string DefaultJson = """
         {
-          "alora_invocation_tokens": null, "alpha_pattern": {}, "arrow_config": null, "auto_mapping": null, "base_model_name_or_path": null, "bias": "none",
-          "corda_config": null, "ensure_weight_tying": false, "eva_config": null, "exclude_modules": null, "fan_in_fan_out": false, "inference_mode": true,
-          "init_lora_weights": true, "kasa_config": null, "layer_replication": null, "layers_pattern": null, "layers_to_transform": null, "loftq_config": {},
-          "lora_alpha": 8, "lora_bias": false, "lora_dropout": 0.0, "lora_ga_config": null, "megatron_config": null, "megatron_core": "megatron.core",
-          "modules_to_save": null, "monteclora_config": null, "peft_type": "LORA", "peft_version": "0.21.2", "qalora_group_size": 16, "r": 8, "rank_pattern": {},
-          "revision": null, "target_modules": null, "target_parameters": null, "task_type": null, "trainable_token_indices": null, "use_bdlora": null,
-          "use_dora": false, "use_qalora": false, "use_rslora": false, "velora_config": null
+          "alora_invocation_tokens": null, "alpha_pattern": {}, "arrow_config": null, "auto_mapping": null, "base_model_name_or_path": null,
+          "bias": "none", "corda_config": null, "ensure_weight_tying": false, "eva_config": null, "exclude_modules": null,
+          "fan_in_fan_out": false, "inference_mode": true, "init_lora_weights": true, "kasa_config": null, "layer_replication": null,
+          "layers_pattern": null, "layers_to_transform": null, "loftq_config": {}, "lora_alpha": 8, "lora_bias": false, "lora_dropout": 0.0,
+          "lora_ga_config": null, "megatron_config": null, "megatron_core": "megatron.core", "modules_to_save": null,
+          "monteclora_config": null, "peft_type": "LORA", "peft_version": "0.21.2", "qalora_group_size": 16, "r": 8, "rank_pattern": {},
+          "revision": null, "target_modules": null, "target_parameters": null, "task_type": null, "trainable_token_indices": null,
+          "use_bdlora": null, "use_dora": false, "use_qalora": false, "use_rslora": false, "velora_config": null
         }
         """;
 }

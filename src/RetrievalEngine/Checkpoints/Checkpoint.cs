@@ -7,8 +7,9 @@ using RetrievalEngine.Compute;
 namespace RetrievalEngine.Checkpoints;
 
 /// <summary>
-/// The weights of a Hugging Face folder: <c>model.safetensors</c>, or shards listed in <c>model.safetensors.index.json</c>. Tensors go by the names they are stored under;
-/// <see cref="Names"/> finds them by the names that models ask for. Tensors that <see cref="Load"/> returns on the CPU view the mapped files: dispose them first.
+/// The weights of a Hugging Face folder: <c>model.safetensors</c>, or shards listed in <c>model.safetensors.index.json</c>. Tensors go by the names
+/// they are stored under; <see cref="Names"/> finds them by the names that models ask for. Tensors that <see cref="Load"/> returns on the CPU view
+/// the mapped files: dispose them first.
 /// </summary>
 public sealed class Checkpoint : IDisposable
 {
@@ -102,7 +103,8 @@ public sealed class Checkpoint : IDisposable
             if (!shards.TryGetValue(shard, out SafeTensorsFile? file))
             {
                 // The index is untrusted: it must not name files outside the folder.
-                if (shard.Length == 0 || shard != Path.GetFileName(shard) || shard is "." or "..") throw map.Error(name, $"names \"{shard}\", which is no file of the folder");
+                if (shard.Length == 0 || shard != Path.GetFileName(shard) || shard is "." or "..")
+                    throw map.Error(name, $"names \"{shard}\", which is no file of the folder");
                 string path = Path.Combine(folder, shard);
                 if (!File.Exists(path)) throw new InputException($"{index}: shard {shard} is missing; copy the whole folder");
                 file = SafeTensorsFile.Open(path);

@@ -4,9 +4,10 @@ using System.Collections.Generic;
 namespace RetrievalEngine.Checkpoints;
 
 /// <summary>
-/// One name for one weight. Published checkpoints store the same weight under several names: with the prefix of the class that saved it (<c>model.</c> of
-/// <c>*ForCausalLM</c>, <c>bert.</c> of <c>BertFor*</c>) or bare, and with TensorFlow's <c>gamma</c> and <c>beta</c> for a LayerNorm's weight and bias. The canonical name
-/// is the bare one of the backbone: <c>layers.0.self_attn.q_proj.weight</c>. Names outside the backbone (<c>score.weight</c>, <c>lm_head.weight</c>) stay as they are.
+/// One name for one weight. Published checkpoints store the same weight under several names: with the prefix of the class that saved it
+/// (<c>model.</c> of <c>*ForCausalLM</c>, <c>bert.</c> of <c>BertFor*</c>) or bare, and with TensorFlow's <c>gamma</c> and <c>beta</c> for a
+/// LayerNorm's weight and bias. The canonical name is the bare one of the backbone: <c>layers.0.self_attn.q_proj.weight</c>. Names outside the
+/// backbone (<c>score.weight</c>, <c>lm_head.weight</c>) stay as they are.
 /// </summary>
 public sealed class CheckpointNames
 {
@@ -66,5 +67,7 @@ public sealed class CheckpointNames
     /// <summary>The name under which the weight <paramref name="canonical"/> is stored.</summary>
     /// <exception cref="InputException">The checkpoint has no such weight.</exception>
     public string StoredName(string canonical) =>
-        _stored.TryGetValue(canonical, out string? stored) ? stored : throw new InputException($"{_where}: the checkpoint has no tensor \"{canonical}\"");
+        _stored.TryGetValue(canonical, out string? stored)
+            ? stored
+            : throw new InputException($"{_where}: the checkpoint has no tensor \"{canonical}\"");
 }

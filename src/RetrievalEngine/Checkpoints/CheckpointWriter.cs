@@ -8,8 +8,8 @@ using System.Text.Json.Nodes;
 namespace RetrievalEngine.Checkpoints;
 
 /// <summary>
-/// Writes Hugging Face folders: <c>config.json</c> and <c>model.safetensors</c>, or shards with their index. Each file appears in one step and the configuration last;
-/// within <see cref="AtomicFile.CreateFolder"/>, which other files of the folder can join, the folder as a whole does.
+/// Writes Hugging Face folders: <c>config.json</c> and <c>model.safetensors</c>, or shards with their index. Each file appears in one step and the
+/// configuration last; within <see cref="AtomicFile.CreateFolder"/>, which other files of the folder can join, the folder as a whole does.
 /// </summary>
 public static class CheckpointWriter
 {
@@ -20,8 +20,8 @@ public static class CheckpointWriter
     public const long DefaultMaxShardBytes = 5_000_000_000;
 
     /// <summary>
-    /// Writes a checkpoint into <paramref name="folder"/>, which holds no other weights. <paramref name="configJson"/> names the type of <paramref name="tensors"/>
-    /// (<see cref="ModelConfig.ToJson"/>). A tensor larger than <paramref name="maxShardBytes"/> gets a shard of its own.
+    /// Writes a checkpoint into <paramref name="folder"/>, which holds no other weights. <paramref name="configJson"/> names the type of
+    /// <paramref name="tensors"/> (<see cref="ModelConfig.ToJson"/>). A tensor larger than <paramref name="maxShardBytes"/> gets a shard of its own.
     /// </summary>
     /// <exception cref="InputException">The folder has weights already, or cannot be written.</exception>
     public static void Write(string folder, string configJson, IReadOnlyCollection<TensorSource> tensors, long maxShardBytes = DefaultMaxShardBytes)
@@ -75,6 +75,7 @@ public static class CheckpointWriter
             ["metadata"] = new JsonObject { ["total_size"] = total },
             ["weight_map"] = new JsonObject(map.Select(pair => KeyValuePair.Create(pair.Key, (JsonNode?)pair.Value))),
         };
-        AtomicFile.WriteText(Path.Combine(folder, Checkpoint.IndexFile), index.ToJsonString(new JsonSerializerOptions { WriteIndented = true }) + "\n");
+        string json = index.ToJsonString(new JsonSerializerOptions { WriteIndented = true });
+        AtomicFile.WriteText(Path.Combine(folder, Checkpoint.IndexFile), json + "\n");
     }
 }

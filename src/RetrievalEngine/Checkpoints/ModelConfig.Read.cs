@@ -14,13 +14,13 @@ public sealed partial record ModelConfig
     // What every PretrainedConfig carries without effect on hidden states: bookkeeping, training-time dropout, defaults of text generation.
     private static readonly HashSet<string> s_withoutEffect = new(StringComparer.Ordinal)
     {
-        "_attn_implementation_autoset", "_name_or_path", "attention_dropout", "attention_probs_dropout_prob", "attn_implementation", "bad_words_ids",
-        "chunk_size_feed_forward", "classifier_dropout", "cls_token_id", "cross_attention_hidden_size", "decoder_start_token_id", "do_sample", "dtype",
-        "finetuning_task", "gradient_checkpointing", "hidden_dropout_prob", "label2id", "length_penalty", "mask_token_id", "max_length", "max_new_tokens",
-        "min_length", "name_or_path", "num_beams", "num_return_sequences", "output_attentions", "output_hidden_states", "output_scores",
-        "prefix", "pretraining_tp", "problem_type", "remove_invalid_values", "repetition_penalty", "return_dict", "return_dict_in_generate", "sep_token_id",
-        "task_specific_params", "temperature", "tf_legacy_loss", "tie_encoder_decoder", "tokenizer_class", "top_k", "top_p", "torch_dtype", "torchscript",
-        "transformers_version", "use_bfloat16", "use_cache",
+        "_attn_implementation_autoset", "_name_or_path", "attention_dropout", "attention_probs_dropout_prob", "attn_implementation",
+        "bad_words_ids", "chunk_size_feed_forward", "classifier_dropout", "cls_token_id", "cross_attention_hidden_size", "decoder_start_token_id",
+        "do_sample", "dtype", "finetuning_task", "gradient_checkpointing", "hidden_dropout_prob", "label2id", "length_penalty", "mask_token_id",
+        "max_length", "max_new_tokens", "min_length", "name_or_path", "num_beams", "num_return_sequences", "output_attentions",
+        "output_hidden_states", "output_scores", "prefix", "pretraining_tp", "problem_type", "remove_invalid_values", "repetition_penalty",
+        "return_dict", "return_dict_in_generate", "sep_token_id", "task_specific_params", "temperature", "tf_legacy_loss", "tie_encoder_decoder",
+        "tokenizer_class", "top_k", "top_p", "torch_dtype", "torchscript", "transformers_version", "use_bfloat16", "use_cache",
     };
 
     // Fields that would change hidden states if they asked for anything.
@@ -115,8 +115,8 @@ public sealed partial record ModelConfig
         if ((current ?? old) is not { } rope) return (theta, null);
         foreach (string name in rope.Names)
         {
-            if (name is not ("type" or "rope_type" or "rope_theta" or "factor" or "low_freq_factor" or "high_freq_factor" or "original_max_position_embeddings"
-                or "partial_rotary_factor"))
+            if (name is not ("type" or "rope_type" or "rope_theta" or "factor" or "low_freq_factor" or "high_freq_factor"
+                or "original_max_position_embeddings" or "partial_rotary_factor"))
                 throw rope.Error(name, "is not supported");
         }
 

@@ -8,8 +8,9 @@ using RetrievalEngine.Compute;
 namespace RetrievalEngine.Checkpoints;
 
 /// <summary>
-/// <c>config.json</c> of a Hugging Face checkpoint, as transformers 4 and 5 write it, with transformers' defaults where a field is absent. Properties have the field's
-/// names and the family's meaning; what changes a model's output and cannot be done is refused by name. Dropout of pre-training is not applied.
+/// <c>config.json</c> of a Hugging Face checkpoint, as transformers 4 and 5 write it, with transformers' defaults where a field is absent. Properties
+/// have the field's names and the family's meaning; what changes a model's output and cannot be done is refused by name. Dropout of pre-training is
+/// not applied.
 /// </summary>
 public sealed partial record ModelConfig
 {
@@ -103,10 +104,12 @@ public sealed partial record ModelConfig
     public bool IsSequenceClassification => Architecture.EndsWith("ForSequenceClassification", StringComparison.Ordinal);
 
     /// <summary>Reads <c>config.json</c> of <paramref name="folder"/>.</summary>
-    /// <exception cref="InputException">The folder or file is missing, damaged, of an unknown family, or asks for something that cannot be done.</exception>
+    /// <exception cref="InputException">The folder or file is missing, damaged, of an unknown family, or asks for something that cannot be
+    /// done.</exception>
     public static ModelConfig Load(string folder)
     {
-        if (!Directory.Exists(folder)) throw new InputException($"{folder}: no such folder; name a folder with {FileName} and {Checkpoint.SingleFile}");
+        if (!Directory.Exists(folder))
+            throw new InputException($"{folder}: no such folder; name a folder with {FileName} and {Checkpoint.SingleFile}");
         string path = Path.Combine(folder, FileName);
         return Parse(JsonFields.ReadBytes(path), path);
     }
@@ -115,8 +118,8 @@ public sealed partial record ModelConfig
     public static ModelConfig Parse(ReadOnlySpan<byte> json, string where) => Read(JsonFields.Parse(json, where));
 
     /// <summary>
-    /// The text of a <c>config.json</c> for the same model with weights stored as <paramref name="dtype"/>, saved by the class <paramref name="architecture"/>
-    /// (null: as before). Every other field is as it was read.
+    /// The text of a <c>config.json</c> for the same model with weights stored as <paramref name="dtype"/>, saved by the class
+    /// <paramref name="architecture"/> (null: as before). Every other field is as it was read.
     /// </summary>
     public string ToJson(DType dtype, string? architecture = null)
     {

@@ -8,8 +8,9 @@ using RetrievalEngine.Compute.Cpu;
 namespace RetrievalEngine.Checkpoints;
 
 /// <summary>
-/// A safetensors file, mapped: 8 bytes header length (little endian), a JSON header, then the tensors' bytes (https://github.com/huggingface/safetensors).
-/// Opening checks the whole header; pages of weights come in when they are used. Tensors that <see cref="Load"/> returns on the CPU view the mapping: dispose them first.
+/// A safetensors file, mapped: 8 bytes header length (little endian), a JSON header, then the tensors' bytes
+/// (https://github.com/huggingface/safetensors). Opening checks the whole header; pages of weights come in when they are used. Tensors that
+/// <see cref="Load"/> returns on the CPU view the mapping: dispose them first.
 /// </summary>
 public sealed class SafeTensorsFile : IDisposable
 {
@@ -39,10 +40,11 @@ public sealed class SafeTensorsFile : IDisposable
         MappedFile file = Map(path);
         try
         {
-            if (file.Length < sizeof(ulong)) throw new InputException($"{path}: {file.Length} bytes are no safetensors file; it is truncated, copy it again");
+            if (file.Length < sizeof(ulong))
+                throw new InputException($"{path}: {file.Length} bytes are no safetensors file; it is truncated, copy it again");
             ulong length = BinaryPrimitives.ReadUInt64LittleEndian(file.Bytes(0, sizeof(ulong)));
             if (length > SafeTensorsHeader.MaxLength)
-                throw new InputException($"{path}: a header of {length} bytes, more than the format's {SafeTensorsHeader.MaxLength}; this is no safetensors file");
+                throw new InputException($"{path}: a header of {length} bytes, more than the format allows; this is no safetensors file");
             if ((long)length > file.Length - sizeof(ulong))
                 throw new InputException($"{path}: truncated: the header has {length} bytes but the file {file.Length}; copy it again");
             SafeTensorsHeader header = SafeTensorsHeader.Parse(file.Bytes(sizeof(ulong), (int)length), path, file.Length);
@@ -69,7 +71,7 @@ public sealed class SafeTensorsFile : IDisposable
     {
         SafeTensor tensor = Find(name);
         return SafeTensorTypes.ToDType(tensor.StoredType)
-            ?? throw new InputException($"{Path}: tensor \"{name}\" has type {tensor.StoredType}, which is not supported; store it as F32, F16 or BF16");
+            ?? throw new InputException($"{Path}: tensor \"{name}\" has type {tensor.StoredType}, which is not supported; use F32, F16 or BF16");
     }
 
     /// <summary>The tensor as stored: on the CPU a view of the mapping, on a device a copy.</summary>
@@ -88,7 +90,9 @@ public sealed class SafeTensorsFile : IDisposable
         return values;
     }
 
-    /// <summary>Part of a tensor of a float type, widened to float32: <paramref name="destination"/> gets elements from <paramref name="start"/> on.</summary>
+    /// <summary>
+    /// Part of a tensor of a float type, widened to float32: <paramref name="destination"/> gets elements from <paramref name="start"/> on.
+    /// </summary>
     public void ReadFloat32(string name, long start, Span<float> destination)
     {
         DType dtype = DTypeOf(name);
@@ -101,7 +105,8 @@ public sealed class SafeTensorsFile : IDisposable
     public long[] ReadInt64(string name)
     {
         DType dtype = DTypeOf(name);
-        if (dtype is not (DType.I32 or DType.I64)) throw new InputException($"{Path}: tensor \"{name}\" has type {dtype} where whole numbers are needed");
+        if (dtype is not (DType.I32 or DType.I64))
+            throw new InputException($"{Path}: tensor \"{name}\" has type {dtype} where whole numbers are needed");
         long[] values = new long[CountOf(name)];
         ReadOnlySpan<byte> bytes = Elements(Find(name), dtype, 0, values.Length);
         for (int i = 0; i < values.Length; i++)
@@ -146,7 +151,9 @@ public sealed class SafeTensorsFile : IDisposable
     private int CountOf(string name)
     {
         long count = Find(name).Shape.Count;
-        return count <= Array.MaxLength ? (int)count : throw new InputException($"{Path}: tensor \"{name}\" has {count} elements, too many to be read at once");
+        return count <= Array.MaxLength
+            ? (int)count
+            : throw new InputException($"{Path}: tensor \"{name}\" has {count} elements, too many to be read at once");
     }
 
     private ReadOnlySpan<byte> Elements(SafeTensor tensor, DType dtype, long start, int count)

@@ -5,7 +5,9 @@ using RetrievalEngine.Compute;
 
 namespace RetrievalEngine.Checkpoints;
 
-/// <summary>The JSON header of a safetensors file, checked against the size of the file: every byte behind the header belongs to exactly one tensor.</summary>
+/// <summary>
+/// The JSON header of a safetensors file, checked against the size of the file: every byte behind the header belongs to exactly one tensor.
+/// </summary>
 internal sealed class SafeTensorsHeader
 {
     /// <summary>The longest header that the format allows.</summary>
@@ -81,8 +83,8 @@ internal sealed class SafeTensorsHeader
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             string field = reader.GetString()!;
-            bool twice = field switch { "dtype" => type is not null, "shape" => sizes is not null, "data_offsets" => offsets is not null, _ => false };
-            if (twice) throw Bad($"tensor \"{name}\": \"{field}\" is given twice");
+            if ((field == "dtype" && type is not null) || (field == "shape" && sizes is not null) || (field == "data_offsets" && offsets is not null))
+                throw Bad($"tensor \"{name}\": \"{field}\" is given twice");
             switch (field)
             {
                 case "dtype":
@@ -151,7 +153,8 @@ internal sealed class SafeTensorsHeader
             previous = $"tensor \"{tensor.Name}\"";
         }
 
-        if (end > fileLength) throw new InputException($"{_path}: truncated: tensors reach to byte {end} but the file has {fileLength}; copy it again");
+        if (end > fileLength)
+            throw new InputException($"{_path}: truncated: tensors reach to byte {end} but the file has {fileLength}; copy it again");
         if (end < fileLength) throw Bad($"{fileLength - end} bytes behind {previous} belong to nothing");
     }
 

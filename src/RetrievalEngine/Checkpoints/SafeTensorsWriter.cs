@@ -10,8 +10,8 @@ using RetrievalEngine.Compute;
 namespace RetrievalEngine.Checkpoints;
 
 /// <summary>
-/// Writes safetensors files as the reference implementation lays them out: wider types first, then by name, so that every tensor is aligned to its element;
-/// the header padded with spaces to 8 bytes. The same tensors and metadata give the same bytes.
+/// Writes safetensors files as the reference implementation lays them out: wider types first, then by name, so that every tensor is aligned to its
+/// element; the header padded with spaces to 8 bytes. The same tensors and metadata give the same bytes.
 /// </summary>
 public static class SafeTensorsWriter
 {
@@ -36,7 +36,8 @@ public static class SafeTensorsWriter
                 long start = stream.Position;
                 tensor.WriteTo(stream);
                 long written = stream.Position - start;
-                if (written != tensor.Bytes) throw new InvalidOperationException($"{tensor.Name}: {written} bytes were written for {tensor.DType} {tensor.Shape}");
+                if (written != tensor.Bytes)
+                    throw new InvalidOperationException($"{tensor.Name}: {written} bytes were written for {tensor.DType} {tensor.Shape}");
             }
         });
     }

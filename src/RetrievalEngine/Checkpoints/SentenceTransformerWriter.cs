@@ -8,15 +8,16 @@ using RetrievalEngine.Compute;
 namespace RetrievalEngine.Checkpoints;
 
 /// <summary>
-/// Writes the small files that make a checkpoint a sentence-transformers folder, in the older layout, which every version of sentence-transformers loads and
-/// <see cref="SentenceTransformerFolder.Find"/> reads back.
+/// Writes the small files that make a checkpoint a sentence-transformers folder, in the older layout, which every version of sentence-transformers
+/// loads and <see cref="SentenceTransformerFolder.Find"/> reads back.
 /// </summary>
 public static class SentenceTransformerWriter
 {
     private static readonly JsonSerializerOptions s_indented = new() { WriteIndented = true };
 
     /// <summary>
-    /// Writes <c>modules.json</c>, the modules' folders and configurations into <paramref name="folder"/>; <paramref name="dimensions"/> is the hidden size.
+    /// Writes <c>modules.json</c>, the modules' folders and configurations into <paramref name="folder"/>; <paramref name="dimensions"/> is the
+    /// hidden size.
     /// </summary>
     /// <exception cref="ArgumentException">The folder's own maximum length is not known: older versions need one.</exception>
     /// <exception cref="InputException">A file cannot be written.</exception>
@@ -61,5 +62,6 @@ public static class SentenceTransformerWriter
     private static JsonObject Module(int index, string path, string type) =>
         new() { ["idx"] = index, ["name"] = $"{index}", ["path"] = path, ["type"] = $"sentence_transformers.models.{type}" };
 
-    private static void Save(string folder, string name, JsonNode json) => AtomicFile.WriteText(Path.Combine(folder, name), json.ToJsonString(s_indented) + "\n");
+    private static void Save(string folder, string name, JsonNode json) =>
+        AtomicFile.WriteText(Path.Combine(folder, name), json.ToJsonString(s_indented) + "\n");
 }

@@ -5,7 +5,10 @@ using RetrievalEngine.Compute;
 
 namespace RetrievalEngine.Checkpoints;
 
-/// <summary>A tensor to be written: what it is, and how its bytes come. They are asked for once, when the file is written, and need not be in memory as a whole.</summary>
+/// <summary>
+/// A tensor to be written: what it is, and how its bytes come. They are asked for once, when the file is written, and need not be in memory as a
+/// whole.
+/// </summary>
 public sealed class TensorSource
 {
     private const int ChunkElements = 1 << 18;
@@ -38,11 +41,13 @@ public sealed class TensorSource
     public static TensorSource FromFloat32(string name, Shape shape, ReadOnlyMemory<float> values, DType dtype = DType.F32)
     {
         if (values.Length != shape.Count) throw new ArgumentException($"{name}: {values.Length} values for a shape of {shape}");
-        return new TensorSource(name, dtype, shape, stream => WriteChunks(stream, values.Length, dtype, (start, chunk) => values.Span.Slice((int)start, chunk.Length).CopyTo(chunk)));
+        return new TensorSource(name, dtype, shape, stream =>
+            WriteChunks(stream, values.Length, dtype, (start, chunk) => values.Span.Slice((int)start, chunk.Length).CopyTo(chunk)));
     }
 
     /// <summary>Bytes in memory, as they are to be stored.</summary>
-    public static TensorSource FromBytes(string name, DType dtype, Shape shape, ReadOnlyMemory<byte> bytes) => new(name, dtype, shape, stream => stream.Write(bytes.Span));
+    public static TensorSource FromBytes(string name, DType dtype, Shape shape, ReadOnlyMemory<byte> bytes) =>
+        new(name, dtype, shape, stream => stream.Write(bytes.Span));
 
     /// <summary>A tensor of a backend, F32 or of the type to store. It is read when the file is written.</summary>
     public static TensorSource FromTensor(string name, IBackend backend, Tensor tensor, DType dtype)
@@ -54,7 +59,8 @@ public sealed class TensorSource
         {
             if (tensor.DType == DType.F32)
             {
-                WriteChunks(stream, tensor.Count, dtype, (start, chunk) => backend.Download(flat.Slice(start, chunk.Length), MemoryMarshal.AsBytes(chunk)));
+                WriteChunks(stream, tensor.Count, dtype, (start, chunk) =>
+                    backend.Download(flat.Slice(start, chunk.Length), MemoryMarshal.AsBytes(chunk)));
                 return;
             }
 
@@ -75,10 +81,15 @@ public sealed class TensorSource
         ArgumentNullException.ThrowIfNull(file);
         SafeTensor tensor = file.Find(storedName);
         if (file.DTypeOf(storedName) != dtype)
-            return new TensorSource(name, dtype, tensor.Shape, stream => WriteChunks(stream, tensor.Shape.Count, dtype, (start, chunk) => file.ReadFloat32(storedName, start, chunk)));
+        {
+            return new TensorSource(name, dtype, tensor.Shape, stream =>
+                WriteChunks(stream, tensor.Shape.Count, dtype, (start, chunk) => file.ReadFloat32(storedName, start, chunk)));
+        }
+
         return new TensorSource(name, dtype, tensor.Shape, stream =>
         {
-            for (long start = 0; start < tensor.Bytes; start += ChunkElements) stream.Write(file.Bytes(storedName, start, (int)Math.Min(ChunkElements, tensor.Bytes - start)));
+            for (long start = 0; start < tensor.Bytes; start += ChunkElements)
+                stream.Write(file.Bytes(storedName, start, (int)Math.Min(ChunkElements, tensor.Bytes - start)));
         });
     }
 

@@ -7,7 +7,9 @@ using RetrievalEngine.Evaluation;
 
 namespace RetrievalEngine.Data;
 
-/// <summary>Rows out of a BEIR folder: the queries that the train split judges, in the order of the judgements, each with its relevant documents.</summary>
+/// <summary>
+/// Rows out of a BEIR folder: the queries that the train split judges, in the order of the judgements, each with its relevant documents.
+/// </summary>
 internal sealed class CollectionTrainingSet : TrainingSet
 {
     private readonly DocumentStore _corpus;
@@ -92,7 +94,8 @@ internal sealed class CollectionTrainingSet : TrainingSet
         Warn(unknownQueries, $"judged queries are not in {files.QueriesPath} and are left out");
         Warn(unknownDocuments, $"relevant documents of {files.QrelsPath} are not in {_corpus.Path} and are left out");
         Warn(withoutPositives, "queries without a relevant document are left out");
-        if (_rows.Count == 0) throw new InputException($"{files.QrelsPath}: no query of {files.QueriesPath} has a relevant document in {_corpus.Path}");
+        if (_rows.Count == 0)
+            throw new InputException($"{files.QrelsPath}: no query of {files.QueriesPath} has a relevant document in {_corpus.Path}");
     }
 
     private void Warn(int count, string what)
@@ -100,7 +103,8 @@ internal sealed class CollectionTrainingSet : TrainingSet
         if (count > 0) _warnings.Add($"{count} {what}");
     }
 
-    private Document Find(string id) => _corpus.TryGet(id, out Document document) ? document : throw new InputException($"{_corpus.Path}: document \"{id}\" is gone");
+    private Document Find(string id) =>
+        _corpus.TryGet(id, out Document document) ? document : throw new InputException($"{_corpus.Path}: document \"{id}\" is gone");
 
     private static byte[] HashOf(string path)
     {

@@ -4,7 +4,9 @@ using System.Text.Unicode;
 
 namespace RetrievalEngine.Data;
 
-/// <summary>The documents of a corpus file by id, read from the file when asked for: about 20 bytes a document are held. Reading is thread-safe.</summary>
+/// <summary>
+/// The documents of a corpus file by id, read from the file when asked for: about 20 bytes a document are held. Reading is thread-safe.
+/// </summary>
 internal sealed class DocumentStore : IDisposable
 {
     private readonly LineFile _lines;
@@ -40,7 +42,8 @@ internal sealed class DocumentStore : IDisposable
         try
         {
             if (lines.Count == 0) throw new InputException($"{lines.Path} holds no documents");
-            if (lines.Count > 1 << 29) throw new InputException($"{lines.Path}: {lines.Count} documents, but at most {1 << 29} can be looked up by id");
+            if (lines.Count > 1 << 29)
+                throw new InputException($"{lines.Path}: {lines.Count} documents, but at most {1 << 29} can be looked up by id");
             bool isJson = lines[0][0] == (byte)'{';
             DocumentStore store = new(lines, isJson ? RecordLine.Detect(lines[0], Corpus.Layouts, lines.Path, lines.LineNumber(0)) : null);
             for (int row = 0; row < lines.Count; row++) store.Add(row);
@@ -65,7 +68,8 @@ internal sealed class DocumentStore : IDisposable
 
     private void Add(int row)
     {
-        if (!Utf8.IsValid(_lines[row])) throw new InputException($"{Path} line {_lines.LineNumber(row)}: is not valid UTF-8; convert the file to UTF-8");
+        if (!Utf8.IsValid(_lines[row]))
+            throw new InputException($"{Path} line {_lines.LineNumber(row)}: is not valid UTF-8; convert the file to UTF-8");
         Document document = Read(row);
         int slot = FindSlot(document.Id, out _);
         if (_slots[slot] != 0)

@@ -81,7 +81,8 @@ internal sealed class FileTrainingSet : TrainingSet
         if (first.Has("positive_passages")) return TrainingFormat.Tevatron;
         if (first.Has("positive_document_ids")) return TrainingFormat.TevatronIds;
         if (first.Has("pos")) return TrainingFormat.FlagEmbedding;
-        throw new InputException($"{first.Where}: training data has a field \"positive_passages\", \"positive_document_ids\" or \"pos\", and this line has none");
+        throw new InputException(
+            $"{first.Where}: no field \"positive_passages\", \"positive_document_ids\" or \"pos\", one of which training data has");
     }
 
     private void CheckRows(IProgress<ProgressUpdate>? progress)
@@ -105,9 +106,11 @@ internal sealed class FileTrainingSet : TrainingSet
         return Format switch
         {
             TrainingFormat.Tevatron => new TrainingRow(
-                fields.Identifier("query_id"), fields.Text("query"), Passages(fields, "positive_passages"), Passages(fields, "negative_passages"), prompt),
+                fields.Identifier("query_id"), fields.Text("query"),
+                Passages(fields, "positive_passages"), Passages(fields, "negative_passages"), prompt),
             TrainingFormat.TevatronIds => new TrainingRow(
-                fields.Identifier("query_id"), fields.Text("query_text"), Find(fields, "positive_document_ids"), Find(fields, "negative_document_ids"), prompt),
+                fields.Identifier("query_id"), fields.Text("query_text"),
+                Find(fields, "positive_document_ids"), Find(fields, "negative_document_ids"), prompt),
             _ => new TrainingRow(
                 fields.IdentifierOrNull("query_id") ?? fields.IdentifierOrNull("qid") ?? IdOf(fields.Text("query")),
                 fields.Text("query"), Texts(fields, "pos"), Texts(fields, "neg"), prompt),

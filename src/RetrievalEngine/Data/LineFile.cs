@@ -7,7 +7,8 @@ using RetrievalEngine.Compute.Cpu;
 namespace RetrievalEngine.Data;
 
 /// <summary>
-/// A text file, mapped, whose lines are reached by number without being held in memory: 8 bytes a line. Lines of white space do not count. Reading is thread-safe.
+/// A text file, mapped, whose lines are reached by number without being held in memory: 8 bytes a line. Lines of white space do not count. Reading is
+/// thread-safe.
 /// </summary>
 internal sealed class LineFile : IDisposable
 {

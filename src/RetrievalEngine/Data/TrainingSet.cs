@@ -6,8 +6,8 @@ using System.IO;
 namespace RetrievalEngine.Data;
 
 /// <summary>
-/// Training data by row number, in file order. Texts stay in the files: a row is parsed when it is asked for, by any thread. Opening reads everything once, so that a bad
-/// line is named before training begins.
+/// Training data by row number, in file order. Texts stay in the files: a row is parsed when it is asked for, by any thread. Opening reads everything
+/// once, so that a bad line is named before training begins.
 /// </summary>
 public abstract class TrainingSet : IReadOnlyList<TrainingRow>, IDisposable
 {
@@ -27,15 +27,18 @@ public abstract class TrainingSet : IReadOnlyList<TrainingRow>, IDisposable
     public abstract TrainingRow this[int index] { get; }
 
     /// <summary>
-    /// Opens the file or BEIR folder <paramref name="path"/>. <paramref name="corpus"/> is the corpus (a file, or a folder that holds one) of data that names passages by id; for a
-    /// BEIR folder it replaces the folder's own.
+    /// Opens the file or BEIR folder <paramref name="path"/>. <paramref name="corpus"/> is the corpus (a file, or a folder that holds one) of data
+    /// that names passages by id; for a BEIR folder it replaces the folder's own.
     /// </summary>
-    /// <exception cref="InputException">A file is missing, a line is malformed or names a passage that is not there, or no row can be trained on.</exception>
+    /// <exception cref="InputException">A file is missing, a line is malformed or names a passage that is not there, or no row can be trained
+    /// on.</exception>
     public static TrainingSet Open(
         string path, TrainingFormat format = TrainingFormat.Auto, string? corpus = null, IProgress<ProgressUpdate>? progress = null)
     {
         if (format == TrainingFormat.Auto && Directory.Exists(path)) format = TrainingFormat.Beir;
-        return format == TrainingFormat.Beir ? CollectionTrainingSet.OpenFolder(path, corpus) : FileTrainingSet.OpenFile(path, format, corpus, progress);
+        return format == TrainingFormat.Beir
+            ? CollectionTrainingSet.OpenFolder(path, corpus)
+            : FileTrainingSet.OpenFile(path, format, corpus, progress);
     }
 
     /// <summary>Opens judged queries as training data: the relevant documents of each are its positives, and there are no negatives.</summary>

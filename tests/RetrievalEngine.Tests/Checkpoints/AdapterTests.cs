@@ -11,7 +11,8 @@ namespace RetrievalEngine.Tests.Checkpoints;
 
 internal sealed class AdapterTests
 {
-    private const string Config = """{"peft_type":"LORA","r":2,"lora_alpha":8,"target_modules":["q_proj"],"modules_to_save":["score"],"task_type":"SEQ_CLS"}""";
+    private const string Config =
+        """{"peft_type":"LORA","r":2,"lora_alpha":8,"target_modules":["q_proj"],"modules_to_save":["score"],"task_type":"SEQ_CLS"}""";
 
     private TempFolder _folder = null!;
 
@@ -71,7 +72,8 @@ internal sealed class AdapterTests
         Assert.Multiple(() =>
         {
             Assert.That(JsonNode.DeepEquals(after, before), $"{after}");
-            Assert.That(File.ReadAllBytes(_folder.File(Adapter.WeightsFile)), Is.EqualTo(File.ReadAllBytes(Path.Combine(source, Adapter.WeightsFile))));
+            Assert.That(File.ReadAllBytes(_folder.File(Adapter.WeightsFile)),
+                Is.EqualTo(File.ReadAllBytes(Path.Combine(source, Adapter.WeightsFile))));
         });
     }
 
@@ -97,7 +99,8 @@ internal sealed class AdapterTests
         foreach (string path in Directory.EnumerateFiles(samples, "*.adapter_config.json"))
         {
             if (File.ReadAllText(path).Contains("\"fan_in_fan_out\": true"))
-                Assert.That(() => AdapterConfig.Parse(File.ReadAllBytes(path), path), Throws.TypeOf<InputException>().With.Message.Contains("fan_in_fan_out"));
+                Assert.That(() => AdapterConfig.Parse(File.ReadAllBytes(path), path),
+                    Throws.TypeOf<InputException>().With.Message.Contains("fan_in_fan_out"));
             else Assert.That(AdapterConfig.Parse(File.ReadAllBytes(path), path).R, Is.GreaterThan(0), path);
         }
     }
@@ -147,7 +150,7 @@ internal sealed class AdapterTests
     [TestCase("layer_replication", "[[0,4],[2,5]]", "\"layer_replication\" is set")]
     [TestCase("trainable_token_indices", "[1]", "\"trainable_token_indices\" is set")]
     [TestCase("some_new_option", "7", "\"some_new_option\" is set")]
-    [TestCase("init_lora_weights", "\"pissa\"", "changes the base weights")]
+    [TestCase("init_lora_weights", "\"pissa\"", "the base weights were changed")]
     [TestCase("r", "0", "must lie between 1")]
     [TestCase("lora_alpha", null, "\"lora_alpha\" is missing")]
     [TestCase("lora_dropout", "1", "must lie between")]
@@ -162,7 +165,8 @@ internal sealed class AdapterTests
         Assert.That(() => Parse(root.ToJsonString()), Throws.TypeOf<InputException>().With.Message.Contains(reason));
     }
 
-    [TestCase("base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight", 3, 4, "lora_A [2, 5] and lora_B [3, 4], which is no adapter of rank 2")]
+    [TestCase("base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight", 3, 4,
+        "lora_A [2, 5] and lora_B [3, 4], which is not rank 2")]
     [TestCase("base_model.model.model.embed_tokens.weight", 3, 2, "neither a LoRA of a linear map nor part of modules_to_save")]
     [TestCase("base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector", 3, 1, "neither a LoRA")]
     [TestCase("score.weight", 1, 5, "neither a LoRA")]
@@ -180,7 +184,8 @@ internal sealed class AdapterTests
         Assert.That(() => Adapter.Load(_folder.File("absent")), Throws.TypeOf<InputException>().With.Message.Contains("no such folder"));
         Assert.That(() => Adapter.Load(_folder.Path), Throws.TypeOf<InputException>().With.Message.Contains("adapter_config.json: no such file"));
         _folder.Write(AdapterConfig.FileName, Config);
-        Assert.That(() => Adapter.Load(_folder.Path), Throws.TypeOf<InputException>().With.Message.Contains("adapter_model.safetensors: no such file"));
+        Assert.That(() => Adapter.Load(_folder.Path),
+            Throws.TypeOf<InputException>().With.Message.Contains("adapter_model.safetensors: no such file"));
         SafeTensorsWriter.Write(_folder.File(Adapter.WeightsFile), [Zeros("base_model.model.layers.0.q_proj.lora_A.weight", 2, 5)]);
         Assert.That(() => Adapter.Load(_folder.Path), Throws.TypeOf<InputException>().With.Message.Contains("lora_B.weight\" is missing"));
     }
@@ -200,7 +205,8 @@ internal sealed class AdapterTests
         config.ToJson();
     }, rounds: 1000);
 
-    private static TensorSource Zeros(string name, long rows, long columns) => TensorSource.FromFloat32(name, new Shape(rows, columns), new float[rows * columns]);
+    private static TensorSource Zeros(string name, long rows, long columns) =>
+        TensorSource.FromFloat32(name, new Shape(rows, columns), new float[rows * columns]);
 
     private static AdapterConfig Parse(string json) => AdapterConfig.Parse(System.Text.Encoding.UTF8.GetBytes(json), "adapter_config.json");
 }

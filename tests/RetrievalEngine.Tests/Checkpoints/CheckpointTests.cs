@@ -49,7 +49,8 @@ internal sealed class CheckpointTests
 
     [Test]
     public void Names_TwoForOneWeight_IsRefused() =>
-        Assert.That(() => CheckpointNames.Create("folder", ["norm.weight", "model.norm.weight"]), Throws.TypeOf<InputException>().With.Message.Contains("the same weight"));
+        Assert.That(() => CheckpointNames.Create("folder", ["norm.weight", "model.norm.weight"]),
+            Throws.TypeOf<InputException>().With.Message.Contains("the same weight"));
 
     [Test]
     public void Open_WithoutWeights_SaysWhatIsNeeded()
@@ -59,7 +60,8 @@ internal sealed class CheckpointTests
         {
             Assert.That(() => Checkpoint.Open(_folder.File("absent")), Throws.TypeOf<InputException>().With.Message.Contains("no such folder"));
             Assert.That(() => Checkpoint.Open(_folder.Path), Throws.TypeOf<InputException>().With.Message.Contains("neither model.safetensors nor"));
-            Assert.That(() => Checkpoint.Open(_folder.File("bin")), Throws.TypeOf<InputException>().With.Message.Contains("converted to safetensors"));
+            Assert.That(() => Checkpoint.Open(_folder.File("bin")),
+                Throws.TypeOf<InputException>().With.Message.Contains("converted to safetensors"));
         });
     }
 
@@ -81,9 +83,10 @@ internal sealed class CheckpointTests
     [Test]
     public void Open_DamagedIndex_NeverThrowsAnythingElse()
     {
-        SafeTensorsWriter.Write(_folder.File("1.safetensors"), [TensorSource.FromFloat32("a", new Shape(1), new float[1]), TensorSource.FromFloat32("b", new Shape(1), new float[1])]);
+        SafeTensorsWriter.Write(_folder.File("1.safetensors"), [TensorSource.FromFloat32("a", new Shape(1), new float[1]),
+            TensorSource.FromFloat32("b", new Shape(1), new float[1])]);
         string index = _folder.File(Checkpoint.IndexFile);
-        Fuzz.Run(System.Text.Encoding.UTF8.GetBytes("""{"metadata":{"total_size":8},"weight_map":{"a":"1.safetensors","b":"1.safetensors"}}"""), bytes =>
+        Fuzz.Run([.. """{"metadata":{"total_size":8},"weight_map":{"a":"1.safetensors","b":"1.safetensors"}}"""u8], bytes =>
         {
             File.WriteAllBytes(index, bytes);
             Checkpoint.Open(_folder.Path).Dispose();

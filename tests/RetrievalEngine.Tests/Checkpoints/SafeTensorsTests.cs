@@ -63,7 +63,8 @@ internal sealed class SafeTensorsTests
             Assert.That(file.Tensors.Select(t => t.Name), Is.EqualTo(new[] { "ids", "b.weight", "scalar", "ä" }));
             Assert.That(file.Tensors.First().Offset % 8, Is.Zero);
             Assert.That(file.Metadata["format"], Is.EqualTo("pt"));
-            Assert.That(file.ReadFloat32("b.weight"), Is.EqualTo(dtype == DType.BF16 ? [1, -2.5f, 0, 3.140625f, float.PositiveInfinity, 65536, -0f] : values));
+            Assert.That(file.ReadFloat32("b.weight"),
+                Is.EqualTo(dtype == DType.BF16 ? [1, -2.5f, 0, 3.140625f, float.PositiveInfinity, 65536, -0f] : values));
             Assert.That(file.ReadFloat32("scalar"), Is.EqualTo(new float[] { 4 }));
             Assert.That(loaded.Shape, Is.EqualTo(new Shape(7, 1)));
             Assert.That(loaded.DType, Is.EqualTo(dtype));
@@ -75,7 +76,8 @@ internal sealed class SafeTensorsTests
     [Test]
     public void Write_BFloat16_RoundsToNearestEven()
     {
-        float[] values = [.. new[] { 0x3F808000u, 0x3F818000u, 0x3F808001u, 0x3F807FFFu, 0x7F800001u, 0x7F7FFFFFu }.Select(BitConverter.UInt32BitsToSingle)];
+        uint[] written = [0x3F808000u, 0x3F818000u, 0x3F808001u, 0x3F807FFFu, 0x7F800001u, 0x7F7FFFFFu];
+        float[] values = [.. written.Select(BitConverter.UInt32BitsToSingle)];
         string path = _folder.File("a.safetensors");
         SafeTensorsWriter.Write(path, [TensorSource.FromFloat32("x", new Shape(6), values, DType.BF16)]);
         using SafeTensorsFile file = SafeTensorsFile.Open(path);
@@ -120,7 +122,8 @@ internal sealed class SafeTensorsTests
         TensorSource lying = new("x", DType.F32, new Shape(2), stream => stream.Write([1, 2, 3, 4]));
         Assert.Multiple(() =>
         {
-            Assert.That(() => SafeTensorsWriter.Write(path, [full]), Throws.TypeOf<InputException>().With.Message.Contains("cannot be written: No space left"));
+            Assert.That(() => SafeTensorsWriter.Write(path, [full]),
+                Throws.TypeOf<InputException>().With.Message.Contains("cannot be written: No space left"));
             Assert.That(() => SafeTensorsWriter.Write(path, [lying]), Throws.InvalidOperationException);
             Assert.That(File.ReadAllBytes(path), Is.EqualTo(before));
             Assert.That(Directory.GetFiles(_folder.Path), Has.Length.EqualTo(1));
@@ -152,7 +155,8 @@ internal sealed class SafeTensorsTests
         byte[] json = System.Text.Encoding.UTF8.GetBytes(header);
         byte[] bytes = header.Length == 0 ? [] : [.. BitConverter.GetBytes((long)json.Length), .. json, .. new byte[8]];
         File.WriteAllBytes(path, bytes);
-        Assert.That(() => SafeTensorsFile.Open(path), Throws.TypeOf<InputException>().With.Message.Contains(reason).And.Message.Contains("bad.safetensors"));
+        Assert.That(() => SafeTensorsFile.Open(path),
+            Throws.TypeOf<InputException>().With.Message.Contains(reason).And.Message.Contains("bad.safetensors"));
     }
 
     [Test]
@@ -167,7 +171,8 @@ internal sealed class SafeTensorsTests
     public void Open_DamagedHeaders_NeverThrowAnythingElse()
     {
         string path = _folder.File("a.safetensors");
-        SafeTensorsWriter.Write(path, [TensorSource.FromFloat32("a.weight", new Shape(3, 2), new float[6]), TensorSource.FromFloat32("b", new Shape(4), new float[4], DType.BF16)],
+        SafeTensorsWriter.Write(path, [TensorSource.FromFloat32("a.weight", new Shape(3, 2), new float[6]),
+            TensorSource.FromFloat32("b", new Shape(4), new float[4], DType.BF16)],
             new Dictionary<string, string> { ["format"] = "pt" });
         Fuzz.Run(File.ReadAllBytes(path), bytes =>
         {

@@ -21,7 +21,8 @@ internal sealed class SentenceTransformerFolderTests
     [TestCase("goldens/real/model", null)]
     [TestCase("goldens/real/older-layout", 256)]
     public void Find_BothLayouts_OfTheSameModel(string golden, int? length) => Assert.That(
-        SentenceTransformerFolder.Find(SharedFolder.Require(golden)), Is.EqualTo(new SentenceTransformerFolder(Pooling.Mean, true, length, "", "", false)));
+        SentenceTransformerFolder.Find(SharedFolder.Require(golden)),
+        Is.EqualTo(new SentenceTransformerFolder(Pooling.Mean, true, length, "", "", false)));
 
     [Test]
     public void Find_PlainCheckpoint_IsNone() => Assert.That(SentenceTransformerFolder.Find(_folder.Path), Is.Null);
@@ -29,7 +30,8 @@ internal sealed class SentenceTransformerFolderTests
     [Test]
     public void Write_ThenFind_GivesTheSame([Values] Pooling pooling, [Values] bool normalize)
     {
-        SentenceTransformerFolder modules = new(pooling, normalize, 77, "query: ", pooling == Pooling.Cls ? "passage: " : "", UsesDotProduct: !normalize);
+        string passage = pooling == Pooling.Cls ? "passage: " : "";
+        SentenceTransformerFolder modules = new(pooling, normalize, 77, "query: ", passage, UsesDotProduct: !normalize);
         SentenceTransformerWriter.Write(_folder.Path, modules, 64);
         Assert.That(SentenceTransformerFolder.Find(_folder.Path), Is.EqualTo(modules));
     }
@@ -47,7 +49,8 @@ internal sealed class SentenceTransformerFolderTests
         });
     }
 
-    [TestCase("modules.json", """[{"idx":0,"path":"","type":"sentence_transformers.models.Transformer"},{"path":"2_Dense","type":"sentence_transformers.models.Dense"}]""",
+    [TestCase("modules.json",
+        """[{"idx":0,"path":"","type":"sentence_transformers.models.Transformer"},{"path":"2_Dense","type":"sentence_transformers.models.Dense"}]""",
         "Dense")]
     [TestCase("modules.json", """[{"idx":0,"path":"","type":"sentence_transformers.models.Transformer"}]""", "no Pooling module")]
     [TestCase("modules.json", """[{"path":"../x","type":"a.Pooling"}]""", "no folder of the model")]
