@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Diagnostics;
 using System.IO;
+using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
 using RetrievalEngine.Compute;
@@ -110,25 +111,20 @@ public sealed class Trainer
     /// <summary>Reads and tokenizes micro-batch <paramref name="index"/> while the one before it is being computed.</summary>
     private Task<MicroBatch> Prepare(long index) => Task.Run(() =>
     {
-        List<int[]> queries = [], passages = [];
+        List<string> queryTexts = [];
+        List<Document> documents = [];
         List<int> targets = [];
-        List<(HashSet<string> Relevant, int First)> owners = [];
-        List<string> ids = [];
+        List<HashSet<string>> relevant = [];
         foreach (int row in _sampler.Rows(index))
         {
             TrainingRow example = _job.Data[row];
-            HashSet<string> relevant = new(StringComparer.Ordinal);
-            foreach (Document passage in example.Positives) relevant.Add(passage.Id);
-            owners.Add((relevant, passages.Count));
-            targets.Add(passages.Count);
-            queries.Add(_job.TokenizeQuery(example.Query));
-            foreach (Document passage in _sampler.Group(example, row, index))
-            {
-                passages.Add(_job.TokenizePassage(passage));
-                ids.Add(passage.Id);
-            }
+            queryTexts.Add(example.Query);
+            targets.Add(documents.Count);
+            relevant.Add([.. example.Positives.Select(positive => positive.Id)]);
+            documents.AddRange(_sampler.Group(example, row, index));
         }
 
+        IReadOnlyList<int[]> queries = _job.TokenizeQueries(queryTexts), passages = _job.TokenizePassages(documents);
         sbyte[] excluded = [];
         int masked = 0;
         if (_options.MaskKnownPositives)
@@ -136,19 +132,16 @@ public sealed class Trainer
             excluded = new sbyte[queries.Count * passages.Count];
             for (int q = 0; q < queries.Count; q++)
             {
-                for (int p = 0; p < ids.Count; p++)
+                for (int p = 0; p < documents.Count; p++)
                 {
-                    if (p == owners[q].First || !owners[q].Relevant.Contains(ids[p])) continue;
+                    if (p == targets[q] || !relevant[q].Contains(documents[p].Id)) continue;
                     excluded[(q * passages.Count) + p] = 1;
                     masked++;
                 }
             }
         }
 
-        long tokens = 0;
-        foreach (int[] text in queries) tokens += text.Length;
-        foreach (int[] text in passages) tokens += text.Length;
-        return new MicroBatch(queries, passages, [.. targets], excluded, masked, tokens);
+        return new MicroBatch(queries, passages, [.. targets], excluded, masked, queries.Concat(passages).Sum(text => (long)text.Length));
     });
 
     private void Guard(int step, float loss, float norm, double cosine, ParameterBlock block)
@@ -167,5 +160,5 @@ public sealed class Trainer
         }
     }
 
-    private sealed record MicroBatch(List<int[]> Queries, List<int[]> Passages, int[] Targets, sbyte[] Excluded, int Masked, long Tokens);
+    private sealed record MicroBatch(IReadOnlyList<int[]> Queries, IReadOnlyList<int[]> Passages, int[] Targets, sbyte[] Excluded, int Masked, long Tokens);
 }

@@ -14,11 +14,11 @@ public sealed record TrainingJob
     /// <summary>The parameters that change: the adapters', or all.</summary>
     public required IReadOnlyList<Parameter> Trained { get; init; }
 
-    /// <summary>Query text to token ids, as the encoding contract says.</summary>
-    public required Func<string, int[]> TokenizeQuery { get; init; }
+    /// <summary>Query texts to token ids, as the encoding contract says.</summary>
+    public required Func<IReadOnlyList<string>, IReadOnlyList<int[]>> TokenizeQueries { get; init; }
 
-    /// <summary>Passage to token ids, as the encoding contract says.</summary>
-    public required Func<Document, int[]> TokenizePassage { get; init; }
+    /// <summary>Passages to token ids, as the encoding contract says.</summary>
+    public required Func<IReadOnlyList<Document>, IReadOnlyList<int[]>> TokenizePassages { get; init; }
 
     /// <summary>What the loss is made of.</summary>
     public required ContrastiveOptions Contrastive { get; init; }

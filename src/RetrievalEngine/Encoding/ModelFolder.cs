@@ -1,0 +1,45 @@
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+using RetrievalEngine.Checkpoints;
+using RetrievalEngine.Compute;
+using RetrievalEngine.Models;
+using RetrievalEngine.Text;
+
+namespace RetrievalEngine.Encoding;
+
+/// <summary>Writes a model as a complete folder: weights with adapters merged in, configuration, tokenizer and contract, in the layout of Hugging Face and sentence-transformers.</summary>
+public static class ModelFolder
+{
+    // What a Hugging Face folder keeps a tokenizer in.
+    private static readonly string[] s_tokenizerFiles =
+    [
+        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "tokenizer.model",
+    ];
+
+    /// <summary>
+    /// Writes <paramref name="model"/>, loaded from <paramref name="source"/>, into <paramref name="folder"/>; weights that lie there are replaced. <paramref name="contract"/> gets the hash of the new
+    /// weights. The layout of sentence-transformers is added where it can say what the contract says, that is without an EOS appended by id.
+    /// </summary>
+    public static void Save(IBackend backend, Transformer model, string source, EncodingContract contract, Tokenizer tokenizer, string folder, DType dtype)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(contract);
+        Directory.CreateDirectory(folder);
+        foreach (string old in Directory.EnumerateFiles(folder, "model*.safetensors*")) File.Delete(old);
+        Dictionary<Parameter, Linear> adapted = model.Linears.Where(linear => linear.Lora is not null).ToDictionary(linear => linear.Weight);
+        TensorSource[] tensors =
+        [
+            .. model.Parameters.Select(p => adapted.TryGetValue(p, out Linear? linear)
+                ? TensorSource.FromFloat32(p.Name, p.Value.Shape, LoraWeights.Merged(backend, linear), dtype)
+                : TensorSource.FromTensor(p.Name, backend, p.Value, dtype)),
+        ];
+        foreach (string name in s_tokenizerFiles.Where(name => File.Exists(Path.Combine(source, name))))
+            File.Copy(Path.Combine(source, name), Path.Combine(folder, name), overwrite: true);
+        string architecture = model.Config.Architecture;
+        int head = architecture.IndexOf("For", StringComparison.Ordinal);
+        CheckpointWriter.Write(folder, model.Config.ToJson(dtype, head < 0 ? null : $"{architecture.AsSpan(0, head)}Model"), tensors);
+        ContractResolver.WithHashesOf(contract, folder, adapterFolder: null, tokenizer, progress: null, cancellation: default).Save(folder);
+    }
+}
