@@ -51,7 +51,9 @@ internal static class TrainCommand
         Option<double> loraDropout = Real("--lora-dropout", "Dropout on the adapter's input", 0.1);
         Option<string> loraTargets = new("--lora-target-modules")
         {
-            Description = "Linear maps to adapt, by the end of their names and separated by commas, or all-linear", HelpName = "NAMES", DefaultValueFactory = _ => AdapterConfig.AllLinear,
+            Description = "Linear maps to adapt, by the end of their names and separated by commas, or all-linear",
+            HelpName = "NAMES",
+            DefaultValueFactory = _ => AdapterConfig.AllLinear,
         };
         Option<bool> rslora = new("--use-rslora") { Description = "Scale by alpha / sqrt(r)" };
         Option<string?> loraStart = new("--lora-name-or-path") { Description = "Go on from this adapter (PEFT folder)", HelpName = "DIR" };
@@ -76,7 +78,7 @@ internal static class TrainCommand
         Option<bool> noShuffle = new("--no-shuffle") { Description = "File order, first positive, first negatives" };
         Option<bool> mask = new("--mask-known-positives") { Description = "A passage that is known to be relevant to a query is no in-batch negative of it" };
         Option<bool> checkpointing = new("--gradient-checkpointing") { Description = "Less memory, a third more time: layers are computed again for the backward pass" };
-        Option<int> batchTokens = Number("--batch-tokens", "Texts pass through the model in packed chunks of this many tokens; memory and speed, not the result", defaults.BatchTokens, 1);
+        Option<int> batchTokens = Number("--batch-tokens", "Texts pass through the model in packed chunks of this many tokens: memory and speed", defaults.BatchTokens, 1);
         Option<int> saveSteps = Number("--save-steps", "Steps between checkpoints; 0 for none", defaults.SaveSteps, 0);
         Option<int> saveLimit = Number("--save-total-limit", "Checkpoints that are kept", defaults.SaveTotalLimit, 1);
         Option<int> evalSteps = Number("--eval-steps", "Steps between measurements on the dev set; 0 for one at the end", defaults.EvalSteps, 0);
