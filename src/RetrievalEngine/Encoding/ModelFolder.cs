@@ -40,6 +40,13 @@ public static class ModelFolder
         string architecture = model.Config.Architecture;
         int head = architecture.IndexOf("For", StringComparison.Ordinal);
         CheckpointWriter.Write(folder, model.Config.ToJson(dtype, head < 0 ? null : $"{architecture.AsSpan(0, head)}Model"), tensors);
+        if (!contract.AppendEosToken)
+        {
+            SentenceTransformerFolder modules = new(contract.Pooling, contract.Normalize, contract.PassageMaxLength, contract.QueryPrefix, contract.PassagePrefix,
+                contract.Similarity == Similarity.Dot);
+            SentenceTransformerWriter.Write(folder, modules, model.HiddenSize);
+        }
+
         ContractResolver.WithHashesOf(contract, folder, adapterFolder: null, tokenizer, progress: null, cancellation: default).Save(folder);
     }
 }
