@@ -29,6 +29,7 @@ internal static class Program
             CompareCommand.Create(),
             ModelCommand.Create(),
             VerifyCommand.Create(),
+            TrainCommand.Create(),
             DemoCommand.Create(),
             TokenizeCommand.Create(),
         };
