@@ -23,18 +23,18 @@ public static class TokenizerVerifier
     public static IEnumerable<VerificationItem> Verify(string folder)
     {
         string item = Path.Combine(folder, "tokenizer.json");
-        Tokenizer? tokenizer = null;
-        string problem = "";
+        Tokenizer tokenizer;
         try
         {
             tokenizer = Tokenizer.Load(folder);
         }
         catch (InputException e)
         {
-            problem = e.Message;
+            // What is refused by name is not there yet; anything else wrong with the file is a failure.
+            bool unsupported = e.Message.EndsWith("is not supported", StringComparison.Ordinal);
+            return [new(item, "load", 1, 0, unsupported ? VerificationOutcome.Skipped : VerificationOutcome.Failed, e.Message)];
         }
 
-        if (tokenizer is null) return [new(item, "load", 1, 0, VerificationOutcome.Skipped, problem)];
         List<VerificationItem> items = [.. VerifyCases(Path.Combine(folder, CasesFile), item, tokenizer)];
         string pairs = Path.Combine(folder, PairsFile);
         if (File.Exists(pairs)) items.AddRange(VerifyPairs(pairs, item, tokenizer));
