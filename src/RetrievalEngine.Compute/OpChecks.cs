@@ -1,4 +1,5 @@
 using System;
+using System.Runtime.CompilerServices;
 
 namespace RetrievalEngine.Compute;
 
@@ -8,6 +9,11 @@ public static partial class OpChecks
     private static void Require(bool condition, string op, string message)
     {
         if (!condition) throw new ArgumentException($"{op}: {message}");
+    }
+
+    private static void Require(bool condition, string op, [InterpolatedStringHandlerArgument(nameof(condition))] ref CheckMessage message)
+    {
+        if (!condition) throw new ArgumentException($"{op}: {message.ToStringAndClear()}");
     }
 
     /// <summary>Checks <see cref="IBackend.MatMul"/> and gives its sizes.</summary>
