@@ -36,6 +36,8 @@ internal sealed class GptPattern : SplitPattern
 
     public override bool IsLocal => true;
 
+    public override bool SeparatesSpaces => true;
+
     /// <summary>The scanner of a known pattern, else null.</summary>
     public static GptPattern? TryCreate(string regex) => Array.Find([Gpt2, Qwen2, Llama3], known => known.Regex == regex);
 

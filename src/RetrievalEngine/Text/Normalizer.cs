@@ -8,8 +8,8 @@ namespace RetrievalEngine.Text;
 internal abstract class Normalizer
 {
     /// <summary>
-    /// Whether normalising a text is the same as normalising what stands before and behind a place where punctuation or a space follows a
-    /// letter, so that a long text can be read in stretches.
+    /// Whether normalising a text is the same as normalising apart what stands before and behind a place where a space follows a letter, so that
+    /// a long text can be read in stretches.
     /// </summary>
     public virtual bool IsLocal => false;
 

@@ -30,8 +30,11 @@ internal sealed class PieceLists
 /// <summary>Splits pieces into smaller ones; added tokens stay.</summary>
 internal abstract class PreTokenizer
 {
-    /// <summary>Whether the stretches before and after a space that follows a non-space can be split apart.</summary>
+    /// <summary>Whether text on both sides of a space behind a letter can be split apart, provided that some step separates the two.</summary>
     public virtual bool IsLocal => false;
+
+    /// <summary>Whether no piece crosses the place in front of a space that follows a letter.</summary>
+    public virtual bool SeparatesSpaces => false;
 
     /// <summary>Whether original positions decide something.</summary>
     public virtual bool NeedsAlignment => false;
@@ -54,6 +57,8 @@ internal enum SplitBehavior
 internal sealed class SplitPreTokenizer(SplitPattern pattern, SplitBehavior behavior, bool invert) : PreTokenizer
 {
     public override bool IsLocal => pattern.IsLocal;
+
+    public override bool SeparatesSpaces => pattern.SeparatesSpaces && (behavior is SplitBehavior.Isolated or SplitBehavior.Removed);
 
     public override void Apply(NormalizedText text, PieceLists pieces)
     {

@@ -13,8 +13,11 @@ internal abstract class SplitPattern
     /// <summary>Appends the parts of <paramref name="text"/> to <paramref name="parts"/>.</summary>
     public abstract void Find(ReadOnlySpan<char> text, List<SplitMatch> parts);
 
-    /// <summary>Whether the parts before and after a space that follows a non-space can be found apart.</summary>
+    /// <summary>Whether parts on both sides of a space behind a letter can be found apart: no part's end depends on what is beyond.</summary>
     public virtual bool IsLocal => false;
+
+    /// <summary>Whether no part crosses the place in front of a space that follows a letter.</summary>
+    public virtual bool SeparatesSpaces => false;
 
     /// <summary>The pattern object of a <c>tokenizer.json</c>: {"String": …} or {"Regex": …}.</summary>
     public static SplitPattern Read(JsonFields pattern)
@@ -47,6 +50,8 @@ internal sealed class LiteralPattern(string literal) : SplitPattern
 internal sealed class CodePointPattern(Func<int, bool> isMatch) : SplitPattern
 {
     public override bool IsLocal => true;
+
+    public override bool SeparatesSpaces => isMatch(' ');
 
     public override void Find(ReadOnlySpan<char> text, List<SplitMatch> parts)
     {
@@ -94,6 +99,8 @@ internal sealed class CodePointPattern(Func<int, bool> isMatch) : SplitPattern
 internal sealed class WordPattern : SplitPattern
 {
     public override bool IsLocal => true;
+
+    public override bool SeparatesSpaces => true;
 
     public override void Find(ReadOnlySpan<char> text, List<SplitMatch> parts)
     {

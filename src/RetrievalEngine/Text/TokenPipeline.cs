@@ -39,8 +39,8 @@ internal sealed class TokenPipeline
         _raw = new(raw);
         _normalized = new(normalized);
         _needsAlignment = Array.Exists(preTokenizers, p => p.NeedsAlignment);
-        _inStretches = normalizer is null or { IsLocal: true } && preTokenizers.Length > 0 && Array.TrueForAll(preTokenizers, p => p.IsLocal)
-            && _normalized.IsLocal;
+        _inStretches = normalizer is null or { IsLocal: true } && _normalized.IsLocal
+            && Array.TrueForAll(preTokenizers, p => p.IsLocal) && Array.Exists(preTokenizers, p => p.SeparatesSpaces);
     }
 
     /// <summary>The model.</summary>
@@ -70,8 +70,8 @@ internal sealed class TokenPipeline
     }
 
     /// <summary>
-    /// Where a stretch can end: in front of a space that follows a non-space, where every local normaliser and pre-tokeniser has a boundary, and
-    /// where nothing is put in front of what follows since it begins with a space.
+    /// Where a stretch can end: in front of a space that follows a letter, digit or ASCII character which no normaliser changes. There local
+    /// pre-tokenisers have a boundary, and none puts a space in front of what follows, since it begins with one.
     /// </summary>
     private static int StretchEnd(ReadOnlySpan<char> text, int position)
     {
@@ -80,7 +80,8 @@ internal sealed class TokenPipeline
             int space = text[i..].IndexOf(' ');
             if (space < 0) break;
             i += space;
-            if (!char.IsWhiteSpace(text[i - 1])) return i;
+            char before = text[i - 1];
+            if ((char.IsLetterOrDigit(before) || before is > ' ' and < '\x7F') && UnicodeTables.IsStable(before)) return i;
         }
 
         return text.Length;

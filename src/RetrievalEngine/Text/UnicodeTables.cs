@@ -27,6 +27,7 @@ internal static class UnicodeTables
         Control = 128,
     }
 
+    private const Traits Stable = Traits.Nfc | Traits.Nfd | Traits.Nfkc | Traits.Nfkd;
     private const int HangulBase = 0xAC00, HangulCount = 11172, LeadBase = 0x1100, VowelBase = 0x1161, TrailBase = 0x11A7;
     private const int LeadCount = 19, VowelCount = 21, TrailCount = 28;
 
@@ -121,6 +122,9 @@ internal static class UnicodeTables
 
         return true;
     }
+
+    /// <summary>Whether no form of normalisation changes <paramref name="c"/>, whatever stands before it.</summary>
+    public static bool IsStable(char c) => (_traits[c] & Stable) == Stable;
 
     /// <summary>The canonical combining class.</summary>
     public static byte CombiningClass(int c) => c >= 0x300 && _classes.TryGetValue(c, out byte value) ? value : (byte)0;

@@ -88,6 +88,23 @@ internal sealed class TokenizerTests
         Assert.That(ids, Has.Length.EqualTo(512));
     }
 
+    /// <summary>Marks that vanish must not hide that a stretch's end lies inside white space; pieces may hold spaces.</summary>
+    [TestCase("""{"type": "Punctuation", "behavior": "Isolated"}""", "ab ")]
+    [TestCase("""{"type": "Split", "pattern": {"Regex": "b+"}, "behavior": "Isolated", "invert": false}""", "ab ")]
+    [TestCase("""{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true}""", "a \u0301  b \u0301 ")]
+    [TestCase("""{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true}""", "ab\u0301  ")]
+    public void Encode_LongText_IsSplitAsAWhole(string preTokenizer, string unit)
+    {
+        string json = $$"""
+            {"normalizer": {"type": "StripAccents"}, "pre_tokenizer": {{preTokenizer}},
+             "model": {"type": "WordPiece", "unk_token": "?", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100000,
+                       "vocab": {"?": 0, "Ġ": 1, "ĠĠ": 2, "a": 3, "Ġa": 4, "Ġb": 5, "Ġab": 6, "ab": 7} } }
+            """;
+        Tokenizer tokenizer = TokenizerFiles.Parse(System.Text.Encoding.UTF8.GetBytes(json), "test", _ => new(null, null, null, null, null, null, null, null, null));
+        int Tokens(int units) => tokenizer.Encode(string.Concat(Enumerable.Repeat(unit, units))).Length;
+        Assert.That(Tokens(5000), Is.EqualTo(Tokens(20) + (4980 * (Tokens(21) - Tokens(20)))));
+    }
+
     [TestCaseSource(nameof(_kinds))]
     public void Encode_FromManyThreads_IsTheSame(string name)
     {
