@@ -6,6 +6,9 @@ switch (args)
     case ["training-step", .. string[] rest]:
         TrainingStep.Run(rest);
         break;
+    case ["attention", .. string[] rest]:
+        AttentionReport.Run(rest);
+        break;
     default:
         BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);
         break;
