@@ -3,15 +3,17 @@ using System.Collections.Generic;
 using System.CommandLine;
 using System.IO;
 using System.Linq;
+using System.Text.Json;
+using System.Text.Json.Nodes;
 using RetrievalEngine.Checkpoints;
 using RetrievalEngine.Compute;
-using RetrievalEngine.Compute.Cpu;
+using RetrievalEngine.Data;
 using RetrievalEngine.Models;
 using RetrievalEngine.Text;
 
 namespace RetrievalEngine.Cli;
 
-/// <summary>The verb <c>model</c>: checkpoints as such. <c>model init</c> makes one with random weights, to train from nothing.</summary>
+/// <summary>The verb <c>model</c>: a model from nothing. <c>model tokenizer</c> learns a vocabulary, <c>model init</c> makes a checkpoint with random weights.</summary>
 internal static class ModelCommand
 {
     private const string InitHelp = """
@@ -25,13 +27,56 @@ internal static class ModelCommand
         configuration, tokenizer, seed and dtype give the same bytes.
         """;
 
+    private const string TokenizerHelp = """
+        Learns a byte-level BPE vocabulary from a corpus and writes tokenizer.json and tokenizer_config.json, which the Hugging Face library loads too.
+
+        Examples:
+          retrieval model tokenizer --corpus corpus.jsonl --vocab-size 8192 --output tokenizer
+          retrieval model tokenizer --corpus corpus.jsonl --queries queries.jsonl --vocab-size 32000 --output tokenizer
+
+        Titles and texts are read in every format of retrieval encode. The end-of-text token gets id 0 and is the padding token too.
+        """;
+
     private static readonly Dictionary<string, DType> s_dtypes = new() { ["float32"] = DType.F32, ["float16"] = DType.F16, ["bfloat16"] = DType.BF16 };
+
+    // 256 bytes and the end-of-text token are always there.
+    private const int SmallestVocabulary = 257, LargestVocabulary = 1 << 20;
 
     // What a Hugging Face folder keeps a tokenizer in.
     private static readonly string[] s_tokenizerFiles = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
 
     /// <summary>Makes the verb.</summary>
-    public static Command Create() => new("model", "Makes checkpoints.") { CreateInit() };
+    public static Command Create() => new("model", "Makes a model from nothing: a tokenizer, a checkpoint with random weights.") { CreateTokenizer(), CreateInit() };
+
+    private static Command CreateTokenizer()
+    {
+        Option<string> corpus = new("--corpus") { Description = "Documents to learn from", HelpName = "PATH", Required = true };
+        Option<string?> queries = new("--queries") { Description = "Queries to learn from as well", HelpName = "PATH" };
+        Option<int> size = new("--vocab-size") { Description = "Tokens in all", HelpName = "N", DefaultValueFactory = _ => 32_000 };
+        Option<string> eos = new("--eos-token") { Description = "The token that ends a text", DefaultValueFactory = _ => "</s>" };
+        Option<string> output = new("--output") { Description = "The folder to make", HelpName = "DIR", Required = true };
+        size.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<int>() is <= SmallestVocabulary or > LargestVocabulary) result.AddError($"--vocab-size must lie between {SmallestVocabulary + 1} and {LargestVocabulary}");
+        });
+        Command command = new("tokenizer", TokenizerHelp) { corpus, queries, size, eos, output };
+        command.SetAction(parsed =>
+        {
+            IEnumerable<string> texts = Corpus.Read(parsed.GetRequiredValue(corpus)).SelectMany(d => (string[])[d.Title, d.Text]);
+            if (parsed.GetValue(queries) is { } path) texts = texts.Concat(Queries.Read(path).Select(q => q.Text));
+            string end = parsed.GetRequiredValue(eos);
+            byte[] tokenizer = BpeTrainer.Train(texts, parsed.GetRequiredValue(size), [end]);
+            JsonObject config = new() { ["tokenizer_class"] = "PreTrainedTokenizerFast", ["eos_token"] = end, ["pad_token"] = end };
+            AtomicFile.CreateFolder(parsed.GetRequiredValue(output), folder =>
+            {
+                AtomicFile.Write(Path.Combine(folder, s_tokenizerFiles[0]), stream => stream.Write(tokenizer));
+                AtomicFile.WriteText(Path.Combine(folder, s_tokenizerFiles[1]), config.ToJsonString(new JsonSerializerOptions { WriteIndented = true }) + "\n");
+            });
+            Console.Out.WriteLine($"{parsed.GetRequiredValue(output)}: {Tokenizer.Load(parsed.GetRequiredValue(output)).IdLimit} tokens");
+            return ExitCodes.Done;
+        });
+        return command;
+    }
 
     private static Command CreateInit()
     {
@@ -55,7 +100,7 @@ internal static class ModelCommand
         ModelConfig config = ModelConfig.Parse(File.ReadAllBytes(configFile), configFile);
         int ids = Tokenizer.Load(tokenizerFolder).IdLimit;
         if (ids > config.VocabSize) throw new InputException($"{configFile}: field \"vocab_size\" is {config.VocabSize}, but {tokenizerFolder} has token ids up to {ids - 1}");
-        using CpuBackend backend = new();
+        using IBackend backend = BackendSelection.Create(threads: 1);
         using Transformer model = Transformer.CreateRandom(backend, config, seed);
         TensorSource[] tensors = [.. model.Parameters.Select(p => TensorSource.FromTensor(p.Name, backend, p.Value, dtype))];
         AtomicFile.CreateFolder(output, folder =>

@@ -4,6 +4,7 @@ using System.Threading.Tasks;
 using NUnit.Framework;
 using RetrievalEngine.Compute.Cpu;
 using RetrievalEngine.Models;
+using RetrievalEngine.Text;
 
 namespace RetrievalEngine.Cli.Tests;
 
@@ -44,6 +45,18 @@ internal sealed class ModelCommandTests
         string folder = Folder("init-small");
         Assert.That(await Init(folder, vocab: 2, "out", seed: 1), Is.EqualTo(ExitCodes.BadInput));
         Assert.That(Directory.Exists(Path.Combine(folder, "out")), Is.False);
+    }
+
+    [Test]
+    public async Task Tokenizer_LearnsFromTheCorpus_AndInitUsesIt()
+    {
+        string folder = Folder("init-tokenizer"), corpus = Path.Combine(folder, "corpus.jsonl"), output = Path.Combine(folder, "learned");
+        File.WriteAllText(corpus, "{\"_id\": \"1\", \"title\": \"window\", \"text\": \"a window in a window\"}\n");
+        Assert.That(await Program.RunAsync(["model", "tokenizer", "--corpus", corpus, "--vocab-size", "270", "--output", output], CancellationToken.None), Is.Zero);
+        Tokenizer tokenizer = Tokenizer.Load(output);
+        Assert.That(tokenizer.Special.EosId, Is.Zero);
+        Assert.That(tokenizer.Encode("window"), Has.Length.EqualTo(1));
+        Assert.That(await Program.RunAsync(["model", "tokenizer", "--corpus", corpus, "--output", output], CancellationToken.None), Is.EqualTo(ExitCodes.BadInput), "not overwritten");
     }
 
     private static Task<int> Init(string folder, int vocab, string output, int seed)
