@@ -28,7 +28,7 @@ public sealed record AdapterConfig
         "qalora_group_size", "revision",
     ];
 
-    private static readonly TimeSpan s_patternTime = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_patternTime = TimeSpan.FromMilliseconds(200);
     private string _json = DefaultJson;
 
     /// <summary>Rank R of every adapter that <see cref="RankPattern"/> does not name.</summary>

@@ -1,4 +1,5 @@
 using System;
+using System.Numerics;
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using RetrievalEngine.Compute;
@@ -21,7 +22,15 @@ internal static class FloatBytes
                 break;
             case DType.BF16:
                 ReadOnlySpan<ushort> upper = MemoryMarshal.Cast<byte, ushort>(source);
-                for (int i = 0; i < destination.Length; i++) destination[i] = BitConverter.UInt32BitsToSingle((uint)upper[i] << 16);
+                int i = 0;
+                for (; i <= destination.Length - Vector<ushort>.Count; i += Vector<ushort>.Count)
+                {
+                    Vector.Widen(new Vector<ushort>(upper[i..]), out Vector<uint> low, out Vector<uint> high);
+                    Vector.AsVectorSingle(low << 16).CopyTo(destination[i..]);
+                    Vector.AsVectorSingle(high << 16).CopyTo(destination[(i + Vector<uint>.Count)..]);
+                }
+
+                for (; i < destination.Length; i++) destination[i] = BitConverter.UInt32BitsToSingle((uint)upper[i] << 16);
                 break;
             default:
                 throw new ArgumentOutOfRangeException(nameof(dtype));

@@ -97,8 +97,16 @@ public sealed class SafeTensorsFile : IDisposable
     {
         DType dtype = DTypeOf(name);
         if (!dtype.IsFloat()) throw new InputException($"{Path}: tensor \"{name}\" has type {dtype} where numbers with a fraction are needed");
-        ReadOnlySpan<byte> bytes = Elements(Find(name), dtype, start, destination.Length);
-        FloatBytes.Widen(bytes, dtype, destination);
+        SafeTensor tensor = Find(name);
+        ArgumentOutOfRangeException.ThrowIfNegative(start);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(start, tensor.Shape.Count - destination.Length);
+        // In pieces, for a span of bytes ends at 2 GiB and a large word table does not.
+        for (int done = 0; done < destination.Length;)
+        {
+            Span<float> part = destination.Slice(done, Math.Min(1 << 26, destination.Length - done));
+            FloatBytes.Widen(_file.Bytes(tensor.Offset + (start + done) * dtype.Size(), part.Length * dtype.Size()), dtype, part);
+            done += part.Length;
+        }
     }
 
     /// <summary>A tensor of I32 or I64.</summary>
@@ -108,12 +116,11 @@ public sealed class SafeTensorsFile : IDisposable
         if (dtype is not (DType.I32 or DType.I64))
             throw new InputException($"{Path}: tensor \"{name}\" has type {dtype} where whole numbers are needed");
         long[] values = new long[CountOf(name)];
-        ReadOnlySpan<byte> bytes = Elements(Find(name), dtype, 0, values.Length);
+        SafeTensor tensor = Find(name);
         for (int i = 0; i < values.Length; i++)
         {
-            values[i] = dtype == DType.I32
-                ? BinaryPrimitives.ReadInt32LittleEndian(bytes[(i * sizeof(int))..])
-                : BinaryPrimitives.ReadInt64LittleEndian(bytes[(i * sizeof(long))..]);
+            ReadOnlySpan<byte> bytes = _file.Bytes(tensor.Offset + (long)i * dtype.Size(), dtype.Size());
+            values[i] = dtype == DType.I32 ? BinaryPrimitives.ReadInt32LittleEndian(bytes) : BinaryPrimitives.ReadInt64LittleEndian(bytes);
         }
 
         return values;
@@ -154,12 +161,5 @@ public sealed class SafeTensorsFile : IDisposable
         return count <= Array.MaxLength
             ? (int)count
             : throw new InputException($"{Path}: tensor \"{name}\" has {count} elements, too many to be read at once");
-    }
-
-    private ReadOnlySpan<byte> Elements(SafeTensor tensor, DType dtype, long start, int count)
-    {
-        ArgumentOutOfRangeException.ThrowIfNegative(start);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(start, tensor.Shape.Count - count);
-        return _file.Bytes(tensor.Offset + start * dtype.Size(), checked(count * dtype.Size()));
     }
 }

@@ -52,6 +52,7 @@ internal sealed class ModelConfigTests
                 Is.EqualTo((Activation.Silu, true, false, false)));
             Assert.That(config.SlidingWindows, Is.EqualTo(new[] { 0, 0, 0 }));
             Assert.That(config.UnknownFields, Is.Empty);
+            Assert.That(Parse(Edit(Llama, "is_causal", "false")).IsCausal, Is.False);
         });
     }
 

@@ -20,7 +20,8 @@ internal static class Llama
             string name = $"layers.{i}";
             Norm attentionNorm = builder.RmsNorm($"{name}.input_layernorm");
             // A window of 0 keys means all of them.
-            AttentionOptions options = new(1 / System.MathF.Sqrt(headDim), WindowLeft: config.SlidingWindows[i] - 1, WindowRight: 0);
+            int window = config.SlidingWindows[i];
+            AttentionOptions options = new(1 / System.MathF.Sqrt(headDim), WindowLeft: window - 1, WindowRight: config.IsCausal ? 0 : window - 1);
             AttentionBlock attention = new(
                 builder.Backend,
                 builder.Linear($"{name}.self_attn.q_proj", (long)heads * headDim, hidden, qkvBias),
