@@ -27,6 +27,7 @@ internal static class Program
             MineCommand.Create(),
             EvaluateCommand.Create(),
             CompareCommand.Create(),
+            InfoCommand.Create(),
             ModelCommand.Create(),
             VerifyCommand.Create(),
             TrainCommand.Create(),

@@ -5,68 +5,107 @@ using System.Globalization;
 using System.IO;
 using System.Linq;
 using System.Threading.Tasks;
+using RetrievalEngine.Compute;
 using RetrievalEngine.Data;
 using RetrievalEngine.Evaluation;
 using RetrievalEngine.Search;
 
 namespace RetrievalEngine.Cli;
 
-/// <summary>The verb <c>search</c>.</summary>
+/// <summary>The verb <c>search</c>: exact search in an index of vectors, or BM25 over a corpus.</summary>
 internal static class SearchCommand
 {
-    private const int PrintedLength = 300;
+    private const string Bm25 = "bm25", Dense = "dense";
+    private const int RunDepth = 1000, PrintedDepth = 10;
 
     private const string Help = """
         Finds the best documents of each query and writes them as a run.
 
         Examples:
+          retrieval search --index idx/scifact --queries scifact/queries.jsonl --output dense.run
+          retrieval search --index idx/scifact --query "does vitamin D prevent falls?" --corpus scifact
+          retrieval search --index idx/scifact --query-embeddings emb/queries --depth 100 --output dense.run
           retrieval search --method bm25 --corpus scifact --queries scifact/queries.jsonl --output bm25.run
-          retrieval search --method bm25 --corpus corpus.jsonl --query "what is a goldfish" --depth 5
 
-        A run has TREC's columns: query Q0 document rank score tag. A corpus is JSON lines (BEIR, Tevatron, Pyserini, FlagEmbedding) or id⇥text, or
-        a folder with corpus.jsonl; queries are JSON lines or id⇥text. BM25 takes words of letters a-z and digits without 33 stop words, unstemmed.
+        The index names the model that made it and how; queries are encoded by that model, whose files are compared by hash first. An index of another model is refused.
+        Search is exact; equal scores come in the order of the corpus. A run has TREC's columns: query Q0 document rank score tag.
+        A corpus is JSON lines (BEIR, Tevatron, Pyserini, FlagEmbedding) or id⇥text, or a folder with corpus.jsonl; queries are JSON lines or id⇥text. BM25 takes words of
+        letters a-z and digits without 33 stop words, unstemmed.
         """;
 
     /// <summary>Makes the verb.</summary>
     public static Command Create()
     {
-        Option<string> method = new("--method") { Description = "How documents are scored", Required = true };
-        method.AcceptOnlyFromAmong("bm25");
-        Option<string> corpus = new("--corpus") { Description = "File or folder with the documents", HelpName = "PATH", Required = true };
-        Option<CorpusFormat> format = new("--corpus-format") { Description = "Layout of the corpus", DefaultValueFactory = _ => CorpusFormat.Auto };
+        Option<string> method = new("--method") { Description = "dense (an index of vectors) or bm25", DefaultValueFactory = _ => Dense };
+        method.AcceptOnlyFromAmong(Dense, Bm25);
+        Option<string?> index = new("--index") { Description = "Folder that retrieval index build wrote", HelpName = "DIR" };
         Option<string?> queries = new("--queries") { Description = "File or folder with the queries", HelpName = "PATH" };
-        Option<string?> query = new("--query") { Description = "One query; prints rank, score, id, title and text", HelpName = "TEXT" };
-        Option<int?> depth = CommonOptions.Count("--depth", "Documents for each query (default 1000; 10 with --query)");
+        Option<string?> queryEmbeddings = new("--query-embeddings") { Description = "Folder that retrieval encode --query wrote", HelpName = "DIR" };
+        Option<string?> query = new("--query") { Description = "One query; prints rank, score, id and, with --corpus, title and text", HelpName = "TEXT" };
+        Option<string> model = CommonOptions.Model("Folder of the model, if it is not where the index says");
+        Option<string?> adapter = CommonOptions.Adapter();
+        Option<string?> corpus = new("--corpus") { Description = "File or folder with the documents: to print them, or for bm25", HelpName = "PATH" };
+        Option<CorpusFormat> format = new("--corpus-format") { Description = "Layout of the corpus", DefaultValueFactory = _ => CorpusFormat.Auto };
+        Option<int?> depth = CommonOptions.Count("--depth", $"Documents for each query (default {RunDepth}; {PrintedDepth} with --query)");
         Option<string?> output = new("--output") { Description = "Run to write; standard output where absent", HelpName = "RUN" };
         Option<RunFormat> runFormat = new("--output-format") { Description = "Columns of the run", DefaultValueFactory = _ => RunFormat.Trec };
+        Option<bool> excludeSelf = new("--exclude-self") { Description = "Leave out the document with the query's id (ArguAna, Quora)" };
+        Option<bool> skipChecksums = new("--skip-checksums") { Description = "Do not compare the index's checksums first" };
         Option<double> k1 = Bm25Search.K1(), b = Bm25Search.B();
         Option<int> threads = CommonOptions.Threads();
         Option<bool> quiet = CommonOptions.Quiet();
         Option<bool> json = CommonOptions.Json("With --query: print one JSON object");
-        Command command = new("search", Help) { method, corpus, format, queries, query, depth, output, runFormat, k1, b, threads, quiet, json };
+        Command command = new("search", Help)
+        {
+            method, index, queries, queryEmbeddings, query, model, adapter, corpus, format, depth, output, runFormat, excludeSelf, skipChecksums, k1, b, threads, quiet, json,
+        };
+        Option[] ofDense = [index, queryEmbeddings, model, adapter, excludeSelf, skipChecksums], ofBm25 = [k1, b];
         command.Validators.Add(result =>
         {
-            bool file = result.GetResult(queries) is not null, text = result.GetResult(query) is not null;
-            if (file == text) result.AddError("give either --queries PATH or --query TEXT");
-            else if (text && result.GetResult(output) is not null) result.AddError("--query prints its result; --output goes with --queries");
+            bool isDense = result.GetValue(method) != Bm25;
+            foreach (Option option in isDense ? ofBm25 : ofDense)
+            {
+                if (IsGiven(option)) result.AddError($"{option.Name} goes with --method {(isDense ? Bm25 : Dense)}");
+            }
+
+            if (isDense && !IsGiven(index)) result.AddError("give --index DIR, or --method bm25 with --corpus PATH");
+            if (!isDense && !IsGiven(corpus)) result.AddError("--method bm25 needs --corpus PATH");
+            int sources = ((Option[])[queries, queryEmbeddings, query]).Count(IsGiven);
+            if (sources != 1) result.AddError($"give {(isDense ? "one of --queries PATH, --query-embeddings DIR and" : "either --queries PATH or")} --query TEXT");
+            if (IsGiven(query) && IsGiven(output)) result.AddError("--query prints its result; --output goes with --queries");
+            if (!IsGiven(query) && IsGiven(json)) result.AddError("--json goes with --query; --output-format says how a run is written");
+            if (!IsGiven(query) && isDense && IsGiven(corpus)) result.AddError("--corpus goes with --query, to print what was found");
+
+            bool IsGiven(Option option) => result.GetResult(option) is { Implicit: false };
         });
         command.SetAction((parsed, stop) =>
         {
             bool isQuiet = parsed.GetValue(quiet);
-            string? text = parsed.GetValue(query);
-            Query[] wanted = text is null ? [.. Queries.Read(parsed.GetRequiredValue(queries)!)] : [new Query("query", text)];
-            int best = parsed.GetValue(depth) ?? (text is null ? 1000 : 10);
-            Bm25Options options = new(parsed.GetValue(k1), parsed.GetValue(b));
-            (List<Document> documents, RunFile run) = ProgressDisplay.Run(isQuiet, progress =>
-            {
-                List<Document> read = Bm25Search.ReadCorpus(parsed.GetRequiredValue(corpus), parsed.GetValue(format), isQuiet, progress, stop);
-                Bm25Index index = Bm25Search.Index(read, options, progress, stop);
-                return (read, Bm25Search.Search(index, wanted, best, parsed.GetValue(threads), progress, stop));
-            });
-            if (text is not null) Print(run[wanted[0].Id], documents, parsed.GetValue(json));
+            string? text = parsed.GetValue(query), documents = parsed.GetValue(corpus);
+            int best = parsed.GetValue(depth) ?? (text is null ? RunDepth : PrintedDepth);
+            RunFile run = ProgressDisplay.Run(isQuiet, progress => parsed.GetValue(method) == Dense
+                ? SearchDense(best, isQuiet, progress)
+                : SearchBm25(new Bm25Options(parsed.GetValue(k1), parsed.GetValue(b)), best, isQuiet, progress));
+            if (text is not null)
+                SearchResults.Print(text, run[run.QueryIds[0]], documents is null ? null : Corpus.Read(documents, parsed.GetValue(format)), parsed.GetValue(json), isQuiet);
             else if (parsed.GetValue(output) is { } path) run.Write(path, parsed.GetValue(runFormat));
             else Print(run, parsed.GetValue(runFormat));
             return Task.FromResult(ExitCodes.Done);
+
+            RunFile SearchDense(int best, bool isQuiet, IProgress<ProgressUpdate> progress)
+            {
+                DenseSearch search = new(parsed.GetValue(index)!, parsed.GetValue(model), parsed.GetValue(adapter), best, parsed.GetValue(excludeSelf), parsed.GetValue(skipChecksums));
+                using IBackend backend = BackendSelection.Create(parsed.GetValue(threads));
+                return parsed.GetValue(queryEmbeddings) is { } vectors ? search.Search(backend, vectors, progress, stop) : search.Search(backend, Wanted(), isQuiet, progress, stop);
+            }
+
+            RunFile SearchBm25(Bm25Options options, int best, bool isQuiet, IProgress<ProgressUpdate> progress)
+            {
+                List<Document> read = Bm25Search.ReadCorpus(documents!, parsed.GetValue(format), isQuiet, progress, stop);
+                return Bm25Search.Search(Bm25Search.Index(read, options, progress, stop), Wanted(), best, parsed.GetValue(threads), progress, stop);
+            }
+
+            Query[] Wanted() => text is null ? [.. Queries.Read(parsed.GetRequiredValue(queries)!)] : [new Query("query", text)];
         });
         return command;
     }
@@ -77,46 +116,5 @@ internal static class SearchCommand
         StringWriter text = new(CultureInfo.InvariantCulture);
         run.Write(text, format);
         Console.Out.Write(text.ToString());
-    }
-
-    private static void Print(IReadOnlyList<ScoredDocument> hits, List<Document> documents, bool json)
-    {
-        Dictionary<string, Document> byId = documents.ToDictionary(static d => d.Id);
-        if (json)
-        {
-            JsonOutput.Print(writer =>
-            {
-                writer.WriteStartArray("hits");
-                foreach (ScoredDocument hit in hits)
-                {
-                    writer.WriteStartObject();
-                    writer.WriteNumber("score", hit.Score);
-                    writer.WriteString("id", hit.DocId);
-                    writer.WriteString("title", byId[hit.DocId].Title);
-                    writer.WriteString("text", byId[hit.DocId].Text);
-                    writer.WriteEndObject();
-                }
-
-                writer.WriteEndArray();
-            });
-            return;
-        }
-
-        for (int i = 0; i < hits.Count; i++)
-        {
-            Document document = byId[hits[i].DocId];
-            string score = hits[i].Score.ToString("F4", CultureInfo.InvariantCulture);
-            Console.Out.WriteLine(string.Join('\t', i + 1, score, document.Id, OneLine(document.Title), OneLine(document.Text)));
-        }
-    }
-
-    /// <summary>The beginning of a text, without the characters that end lines and columns.</summary>
-    private static string OneLine(string text)
-    {
-        string start = text.Length <= PrintedLength ? text : string.Concat(text.AsSpan(0, PrintedLength), "…");
-        return string.Create(start.Length, start, static (line, source) =>
-        {
-            for (int i = 0; i < line.Length; i++) line[i] = char.IsControl(source[i]) ? ' ' : source[i];
-        });
     }
 }

@@ -42,7 +42,8 @@ public static class AtomicFile
         catch (Exception e)
         {
             TryDelete(() => File.Delete(partial));
-            if (e is IOException or UnauthorizedAccessException) throw new InputException($"{path} cannot be written: {e.Message}", e);
+            // What .NET makes of EFBIG: the file system (FAT32, say) or a limit of the process allows no file of that size.
+            if (e is IOException or UnauthorizedAccessException or ArgumentOutOfRangeException { ParamName: "value" }) throw new InputException($"{path} cannot be written: {e.Message}", e);
             throw;
         }
     }

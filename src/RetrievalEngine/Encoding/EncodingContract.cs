@@ -1,4 +1,5 @@
 using System;
+using System.Buffers;
 using System.Globalization;
 using System.IO;
 using System.Text.Json;
@@ -133,11 +134,15 @@ public sealed record EncodingContract
     public void Save(string folder)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
-        AtomicFile.Write(Path.Combine(folder, FileName), stream =>
-        {
-            using Utf8JsonWriter json = new(stream, new JsonWriterOptions { Indented = true });
-            Write(json);
-        });
+        AtomicFile.WriteText(Path.Combine(folder, FileName), ToJson() + "\n");
+    }
+
+    /// <summary>It as an indented JSON object.</summary>
+    public string ToJson()
+    {
+        ArrayBufferWriter<byte> buffer = new();
+        using (Utf8JsonWriter json = new(buffer, new JsonWriterOptions { Indented = true })) Write(json);
+        return System.Text.Encoding.UTF8.GetString(buffer.WrittenSpan);
     }
 
     /// <summary>Reads the object that <see cref="Write"/> wrote.</summary>

@@ -44,45 +44,6 @@ internal sealed class ContractResolverTests
         Assert.That((contract.QueryPrefix, contract.PassagePrefix, contract.QueryMaxLength, contract.Similarity), Is.EqualTo(("Q: ", "P: ", 33, Similarity.Dot)));
     }
 
-    [TestCase("""{"pooling_mode": "max"}""", "pooling_mode\" is max")]
-    [TestCase("""{"pooling_mode_mean_sqrt_len_tokens": true}""", "pooling_mode_mean_sqrt_len_tokens\" is true, which is not supported")]
-    [TestCase("""{"pooling_mode_mean_tokens": true, "pooling_mode_cls_token": true}""", "exactly one pooling mode")]
-    [TestCase("""{"pooling_mode": "mean", "include_prompt": false}""", "include_prompt")]
-    public void For_PoolingThatCannotBeDone_IsNamed(string pooling, string expected)
-    {
-        using TempFolder folder = new();
-        TinyModel.WriteEncoder(folder.File("m"));
-        WriteModules(folder, pooling);
-        Assert.That(() => EncodingContract.For(folder.File("m")), Throws.TypeOf<InputException>().With.Message.Contains(expected));
-    }
-
-    [Test]
-    public void For_DenseModule_IsNamed()
-    {
-        using TempFolder folder = new();
-        TinyModel.WriteEncoder(folder.File("m"));
-        folder.Write("m/modules.json", """[{"idx": 0, "name": "0", "path": "2_Dense", "type": "sentence_transformers.models.Dense"}]""");
-        Assert.That(() => EncodingContract.For(folder.File("m")), Throws.TypeOf<InputException>().With.Message.Contains("models.Dense"));
-    }
-
-    [TestCase("modules.json")]
-    [TestCase("1_Pooling/config.json")]
-    [TestCase("sentence_bert_config.json")]
-    [TestCase("config_sentence_transformers.json")]
-    public void Find_DamagedFile_IsRefusedInASentence(string file)
-    {
-        using TempFolder folder = new();
-        WriteModules(folder, """{"pooling_mode_cls_token": false, "pooling_mode_mean_tokens": true}""");
-        folder.Write("m/sentence_bert_config.json", """{"max_seq_length": 33, "do_lower_case": false}""");
-        folder.Write("m/config_sentence_transformers.json", """{"prompts": {"query": "Q: "}, "default_prompt_name": "query", "similarity_fn_name": "cosine"}""");
-        string path = folder.File("m/" + file);
-        Fuzz.Run(File.ReadAllBytes(path), bytes =>
-        {
-            File.WriteAllBytes(path, bytes);
-            SentenceTransformerFolder.Find(folder.File("m"));
-        });
-    }
-
     [Test]
     public void For_ContractBesideTheAdapter_IsTaken_ForTheseWeightsOnly()
     {

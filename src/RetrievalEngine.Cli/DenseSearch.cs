@@ -1,0 +1,61 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using System.Threading;
+using RetrievalEngine.Compute;
+using RetrievalEngine.Data;
+using RetrievalEngine.Encoding;
+using RetrievalEngine.Evaluation;
+
+namespace RetrievalEngine.Cli;
+
+/// <summary>Exact search in an index of vectors: what <c>search --index</c> does.</summary>
+/// <param name="Index">The index folder.</param>
+/// <param name="Model">Where its model lies, if not where the index says.</param>
+/// <param name="Adapter">Where its adapter lies, if not where the index says.</param>
+/// <param name="Depth">Documents a query, at most.</param>
+/// <param name="ExcludeSelf">Leaves out the document that has the query's id.</param>
+/// <param name="SkipChecksums">Trusts the index's files.</param>
+internal sealed record DenseSearch(string Index, string? Model, string? Adapter, int Depth, bool ExcludeSelf, bool SkipChecksums)
+{
+    private const string Tag = "dense";
+
+    /// <summary>Encodes <paramref name="queries"/> with the model of the index and searches.</summary>
+    public RunFile Search(IBackend backend, IReadOnlyList<Query> queries, bool quiet, IProgress<ProgressUpdate> progress, CancellationToken stop)
+    {
+        using DenseIndex index = DenseIndex.Open(backend, Index, !SkipChecksums, progress, stop);
+        using TextEncoder encoder = index.LoadEncoder(Model, Adapter, progress, stop);
+        string[] ids = [.. queries.Select(static q => q.Id)];
+        TokenizedTexts texts = encoder.Tokenize([.. queries.Select(q => encoder.Contract.FormatQuery(q.Text))], EncodingSide.Query, ids, stop);
+        if (!quiet)
+        {
+            if (texts.Truncated > 0)
+                Console.Error.WriteLine($"warning: {texts.Truncated} of {ids.Length} queries are longer than {encoder.Contract.QueryMaxLength} tokens and were truncated");
+            if (texts.Empty > 0) Console.Error.WriteLine($"warning: {texts.Empty} of {ids.Length} queries are empty");
+        }
+
+        float[] vectors = new float[(long)ids.Length * encoder.Contract.Dimensions];
+        int done = 0;
+        encoder.Encode(texts, vectors, (count, _) => progress.Report(new ProgressUpdate("encode queries", done += count, ids.Length, "queries")), stop);
+        return Rank(index, ids, vectors, progress, stop);
+    }
+
+    /// <summary>Searches with the query vectors in <paramref name="folder"/>.</summary>
+    public RunFile Search(IBackend backend, string folder, IProgress<ProgressUpdate> progress, CancellationToken stop)
+    {
+        using EmbeddingStore queries = EmbeddingStore.Open(folder, StoreKind.Embeddings);
+        using DenseIndex index = DenseIndex.Open(backend, Index, !SkipChecksums, progress, stop);
+        if (!SkipChecksums) queries.Verify(progress, stop);
+        string[] ids = new string[queries.Rows];
+        for (int row = 0; row < ids.Length; row++) ids[row] = queries.Id(row);
+        return Rank(index, ids, index.ReadQueries(queries, folder), progress, stop);
+    }
+
+    private RunFile Rank(DenseIndex index, string[] ids, float[] vectors, IProgress<ProgressUpdate> progress, CancellationToken stop)
+    {
+        RunFile run = new(Tag);
+        foreach (RankedQuery query in index.Rank(ids, vectors, Depth, ExcludeSelf, progress, stop))
+            run.Add(query.QueryId, query.Hits.Select(static h => new ScoredDocument(h.DocId, h.Score)));
+        return run;
+    }
+}

@@ -1,0 +1,161 @@
+using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+using System.Text.Json;
+using System.Threading.Tasks;
+using NUnit.Framework;
+using RetrievalEngine.TestKit;
+
+namespace RetrievalEngine.Cli.Tests;
+
+/// <summary><c>search --index</c> as a user meets it.</summary>
+internal sealed class DenseSearchTests
+{
+    private TemporaryFiles _files = null!;
+    private string _model = null!, _corpus = null!, _queries = null!, _index = null!;
+
+    [SetUp]
+    public async Task SetUp()
+    {
+        _files = new TemporaryFiles();
+        _model = TinyModel.WriteEncoder(_files.PathOf("model"));
+        _corpus = _files.Write("corpus.jsonl", string.Concat(Enumerable.Range(0, 30)
+            .Select(i => $$"""{"_id": "d{{i}}", "title": "Title {{i}}", "text": "text\tof {{(char)('a' + i % 26)}}{{i}}"}""" + "\n")));
+        _queries = _files.Write("queries.jsonl", """{"_id": "d3", "text": "Title 3 text of d3"}""" + "\n" + """{"_id": "q2", "text": "anything"}""" + "\n");
+        _index = await BuildIndex(_model, "idx");
+    }
+
+    [TearDown]
+    public void TearDown() => _files.Dispose();
+
+    [Test]
+    public async Task Queries_WriteTheRun_TheSameAsQueryEmbeddings()
+    {
+        await Done("search", "--index", _index, "--queries", _queries, "--output", _files.PathOf("a.run"));
+        await Done("encode", "--model", _model, "--input", _queries, "--query", "--output", _files.PathOf("q"));
+        await Done("search", "--index", _index, "--query-embeddings", _files.PathOf("q"), "--output", _files.PathOf("b.run"));
+        string[] run = await File.ReadAllLinesAsync(_files.PathOf("a.run"));
+        Assert.That(await File.ReadAllLinesAsync(_files.PathOf("b.run")), Is.EqualTo(run));
+        Assert.That(run, Has.Length.EqualTo(60));
+        Assert.That(run[0], Does.Match("^d3 Q0 d3 1 (1|0\\.99999[0-9]*|1\\.000000[0-9]*) dense$"), "the query is the document's own text");
+        double[] scores = [.. run.Take(30).Select(l => double.Parse(l.Split(' ')[4], System.Globalization.CultureInfo.InvariantCulture))];
+        Assert.That(scores, Is.Ordered.Descending);
+    }
+
+    [Test]
+    public async Task ExcludeSelf_AndDepth()
+    {
+        string output = (await Done("search", "--index", _index, "--queries", _queries, "--exclude-self", "--depth", "5")).Output;
+        string[][] rows = [.. output.Trim().Split('\n').Select(l => l.Split(' '))];
+        Assert.That(rows, Has.Length.EqualTo(10));
+        Assert.That(rows.Select(r => (r[0], r[2])), Has.None.EqualTo(("d3", "d3")));
+    }
+
+    [Test]
+    public async Task Query_PrintsRankScoreId_AndWithACorpusTitleAndText()
+    {
+        CommandRun plain = await Done("search", "--index", _index, "--query", "Title 3 text of d3", "--depth", "2");
+        Assert.That(plain.Output.Split('\n')[0].Trim(), Does.Match("^1\t1\\.0000\td3$"));
+        CommandRun text = await Done("search", "--index", _index, "--query", "Title 3 text of d3", "--corpus", _corpus);
+        Assert.That(text.Output.Split('\n')[0].Trim(), Is.EqualTo("1\t1.0000\td3\tTitle 3\ttext of d3"));
+        Assert.That(text.Output.Trim().Split('\n'), Has.Length.EqualTo(10));
+        CommandRun json = await Done("search", "--index", _index, "--query", "Title 3 text of d3", "--corpus", _corpus, "--json");
+        JsonElement hit = JsonDocument.Parse(json.Output).RootElement.GetProperty("hits")[0];
+        Assert.That((hit.GetProperty("rank").GetInt32(), hit.GetProperty("id").GetString(), hit.GetProperty("text").GetString()), Is.EqualTo((1, "d3", "text\tof d3")));
+    }
+
+    [Test]
+    public async Task ModelMoved_IsFoundByOption()
+    {
+        Directory.Move(_model, _files.PathOf("moved"));
+        await Refused("which is not there; say where it is with --model", "search", "--index", _index, "--queries", _queries);
+        await Done("search", "--index", _index, "--queries", _queries, "--model", _files.PathOf("moved"));
+    }
+
+    [Test]
+    public async Task OtherModel_IsRefusedByName()
+    {
+        string other = TinyModel.WriteEncoder(_files.PathOf("other"), seed: 2);
+        await Refused("the index was made with another model: base weights hash is ", "search", "--index", _index, "--queries", _queries, "--model", other);
+        string config = Path.Combine(_model, "tokenizer.json");
+        File.WriteAllText(config, File.ReadAllText(config) + " ");
+        await Refused("tokenizer hash is ", "search", "--index", _index, "--queries", _queries);
+    }
+
+    [Test]
+    public async Task QueryEmbeddingsOfAnotherContract_AreRefusedByName()
+    {
+        await Done("encode", "--model", _model, "--input", _queries, "--query", "--query-prefix", "q: ", "--output", _files.PathOf("q"));
+        await Refused("query prefix is \"\" in the index", "search", "--index", _index, "--query-embeddings", _files.PathOf("q"));
+        await Refused("holds passage embeddings", "search", "--index", _index, "--query-embeddings", _files.PathOf("idx-emb"));
+    }
+
+    [Test]
+    public async Task DamagedIndex_IsRefused_UnlessTrusted()
+    {
+        string shard = Directory.GetFiles(_index, "vectors-*").Single();
+        byte[] whole = File.ReadAllBytes(shard), changed = [.. whole];
+        changed[^1] ^= 1;
+        File.WriteAllBytes(shard, changed);
+        await Refused("the checksum is not that of the manifest", "search", "--index", _index, "--queries", _queries);
+        await Done("search", "--index", _index, "--queries", _queries, "--skip-checksums");
+        File.WriteAllBytes(shard, whole[..^4]);
+        await Refused("truncated", "search", "--index", _index, "--queries", _queries, "--skip-checksums");
+        await Refused("no such folder", "search", "--index", _files.PathOf("absent"), "--queries", _queries);
+        await Refused("where index is needed", "search", "--index", _files.PathOf("idx-emb"), "--queries", _queries);
+    }
+
+    [TestCase("give --index DIR")]
+    [TestCase("--bm25-k1 goes with --method bm25", "--index", "i", "--queries", "q", "--bm25-k1", "1")]
+    [TestCase("--index goes with --method dense", "--method", "bm25", "--corpus", "c", "--queries", "q", "--index", "i")]
+    [TestCase("give one of --queries PATH", "--index", "i")]
+    [TestCase("give one of --queries PATH", "--index", "i", "--queries", "q", "--query", "t")]
+    [TestCase("--corpus goes with --query", "--index", "i", "--queries", "q", "--corpus", "c")]
+    public async Task OptionsThatDoNotGoTogether_AreNamed(string expected, params string[] options)
+    {
+        CommandRun run = await CommandRun.Of(["search", .. options]);
+        Assert.That((run.ExitCode, run.Error), Is.EqualTo((ExitCodes.BadInput, run.Error)));
+        Assert.That(run.Error, Does.Contain(expected));
+    }
+
+    /// <summary>A model whose vectors are not normalised but compared by cosine: scores are cosines all the same.</summary>
+    [Test]
+    public async Task CosineWithoutNormalisation_ScoresAreCosines()
+    {
+        File.WriteAllText(Path.Combine(_model, "modules.json"), """
+            [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+             {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}]
+            """);
+        Directory.CreateDirectory(Path.Combine(_model, "1_Pooling"));
+        File.WriteAllText(Path.Combine(_model, "1_Pooling", "config.json"), """{"pooling_mode_mean_tokens": true}""");
+        string raw = await BuildIndex(_model, "raw");
+        string[] cosine = (await Done("search", "--index", _index, "--queries", _queries)).Output.Split('\n');
+        string[] same = (await Done("search", "--index", raw, "--queries", _queries)).Output.Split('\n');
+        Assert.That(Scores(same), Is.EqualTo(Scores(cosine)).Within(1e-5));
+
+        static IEnumerable<double> Scores(string[] lines) =>
+            lines.Where(l => l.Length > 0).Select(l => double.Parse(l.Split(' ')[4], System.Globalization.CultureInfo.InvariantCulture));
+    }
+
+    private async Task<string> BuildIndex(string model, string name)
+    {
+        await Done("encode", "--model", model, "--input", _corpus, "--output", _files.PathOf($"{name}-emb"), "--rows-per-shard", "11");
+        await Done("index", "build", "--embeddings", _files.PathOf($"{name}-emb"), "--output", _files.PathOf(name));
+        return _files.PathOf(name);
+    }
+
+    private static async Task<CommandRun> Done(params string[] args)
+    {
+        CommandRun run = await CommandRun.Of([.. args, "--quiet"]);
+        Assert.That((run.ExitCode, run.Error), Is.EqualTo((ExitCodes.Done, "")));
+        return run;
+    }
+
+    private static async Task Refused(string expected, params string[] args)
+    {
+        CommandRun run = await CommandRun.Of([.. args, "--quiet"]);
+        Assert.That(run.ExitCode, Is.EqualTo(ExitCodes.BadInput), run.Error);
+        Assert.That(run.Error, Does.StartWith("retrieval: ").And.Contain(expected));
+        Assert.That((run.Error.Trim().Split('\n').Length, run.Output), Is.EqualTo((1, "")));
+    }
+}
