@@ -75,6 +75,17 @@ internal sealed class EvaluationFilesTests
     }
 
     [Test]
+    public void Run_MixedPrecisions_KeepTheirOrder()
+    {
+        double[] scores = [0.1f, 0.1000000001, 0.1];
+        RunFile run = new("tag");
+        run.Add("q", scores.Select(static (s, i) => new ScoredDocument($"d{i}", s)));
+        StringWriter text = new();
+        run.Write(text);
+        Assert.That(RunFile.Read(Reader(text.ToString()))["q"].Select(static d => d.Score), Is.EqualTo(scores));
+    }
+
+    [Test]
     public void Run_WrittenForMsMarco_RanksInOrder()
     {
         RunFile run = new("tag");

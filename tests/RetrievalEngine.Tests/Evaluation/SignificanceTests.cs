@@ -47,6 +47,31 @@ internal sealed class SignificanceTests
         Assert.That(WilcoxonSignedRankTest.Compute(a, b).P, Is.EqualTo(expected).Within(1e-14));
     }
 
+    /// <summary>Under the null hypothesis the sum of positive ranks has variance Σ rank² / 4, which with ties is the corrected one.</summary>
+    [Test]
+    public void Wilcoxon_ManyTies_NormalApproximation()
+    {
+        Random random = new(11);
+        double[] a = [.. Enumerable.Range(0, 80).Select(_ => (double)random.Next(5))], b = [.. Enumerable.Range(0, 80).Select(_ => (double)random.Next(4))];
+        double[] differences = [.. a.Zip(b, static (x, y) => x - y).Where(static d => d != 0)];
+        double[] ranks = Ranks.Average([.. differences.Select(Math.Abs)], out _);
+        double positive = ranks.Where((_, i) => differences[i] > 0).Sum(), total = ranks.Sum();
+        double z = (positive - (total / 2)) / Math.Sqrt(ranks.Sum(static r => r * r) / 4);
+        WilcoxonSignedRankTest test = WilcoxonSignedRankTest.Compute(a, b);
+        Assert.That(test.W, Is.EqualTo(Math.Min(positive, total - positive)));
+        Assert.That(test.P, Is.EqualTo(SpecialFunctions.NormalTwoSided(z)).Within(1e-13));
+    }
+
+    [TestCase(new double[] { 1, 1, 1 }, new double[] { 1, 2, 3 })]
+    [TestCase(new double[] { 1, 2, 3 }, new double[] { 5, 5, 5 })]
+    [TestCase(new double[] { 1 }, new double[] { 2 })]
+    [TestCase(new double[] { }, new double[] { })]
+    public void Correlation_ConstantOrTooShort_Undefined(double[] x, double[] y)
+    {
+        Assert.That(Correlation.Pearson(x, y), Is.NaN);
+        Assert.That(Correlation.Spearman(x, y), Is.NaN);
+    }
+
     // The sleep data of Student (1908); R: wilcox.test exact is not available with ties, t.test(paired) gives this.
     [Test]
     public void PairedT_StudentsSleepData()
