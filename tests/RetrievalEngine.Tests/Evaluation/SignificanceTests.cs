@@ -52,7 +52,8 @@ internal sealed class SignificanceTests
     public void Wilcoxon_ManyTies_NormalApproximation()
     {
         Random random = new(11);
-        double[] a = [.. Enumerable.Range(0, 80).Select(_ => (double)random.Next(5))], b = [.. Enumerable.Range(0, 80).Select(_ => (double)random.Next(4))];
+        double[] a = [.. Enumerable.Range(0, 80).Select(_ => (double)random.Next(5))];
+        double[] b = [.. Enumerable.Range(0, 80).Select(_ => (double)random.Next(4))];
         double[] differences = [.. a.Zip(b, static (x, y) => x - y).Where(static d => d != 0)];
         double[] ranks = Ranks.Average([.. differences.Select(Math.Abs)], out _);
         double positive = ranks.Where((_, i) => differences[i] > 0).Sum(), total = ranks.Sum();
