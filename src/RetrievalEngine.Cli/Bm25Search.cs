@@ -22,38 +22,26 @@ internal static class Bm25Search
     /// <summary><c>--bm25-b</c>.</summary>
     public static Option<double> B() => Parameter("--bm25-b", "BM25: how much long documents are held back, 0 to 1", Bm25Options.Default.B, 1);
 
-    /// <summary>Reads all of <paramref name="corpus"/> and says on standard error how many documents are without text.</summary>
-    public static List<Document> ReadCorpus(
-        string corpus, CorpusFormat format, bool quiet, IProgress<ProgressUpdate> progress, CancellationToken stop)
+    /// <summary>
+    /// Streams a corpus, reports how far it is, and in the end says on standard error how many documents are without text.
+    /// </summary>
+    public static IEnumerable<Document> ReadCorpus(string corpus, CorpusFormat format, bool quiet, IProgress<ProgressUpdate> progress)
     {
-        List<Document> documents = [];
+        int done = 0, empty = 0;
         foreach (Document document in Corpus.Read(corpus, format))
         {
-            stop.ThrowIfCancellationRequested();
-            documents.Add(document);
-            if (documents.Count % ReportInterval == 0) progress.Report(new ProgressUpdate("read corpus", documents.Count, 0, "documents"));
+            if (document.Title.Length + document.Text.Length == 0) empty++;
+            if (++done % ReportInterval == 0) progress.Report(new ProgressUpdate("read corpus", done, 0, "documents"));
+            yield return document;
         }
 
-        progress.Report(new ProgressUpdate("read corpus", documents.Count, documents.Count, "documents"));
-        int empty = documents.Count(static d => d.Title.Length + d.Text.Length == 0);
+        progress.Report(new ProgressUpdate("read corpus", done, done, "documents"));
         if (empty > 0 && !quiet) Console.Error.WriteLine($"warning: {empty} documents have no text");
-        return documents;
     }
 
-    /// <summary>Indexes title and text of <paramref name="documents"/>.</summary>
-    public static Bm25Index Index(IReadOnlyList<Document> documents, Bm25Options options, IProgress<ProgressUpdate> progress, CancellationToken stop)
-    {
-        int done = 0;
-        return Bm25Index.Build(
-            documents.Select(d =>
-            {
-                if (++done % ReportInterval == 0 || done == documents.Count)
-                    progress.Report(new ProgressUpdate("index words", done, documents.Count, "documents"));
-                return (d.Id, $"{d.Title} {d.Text}");
-            }),
-            options,
-            stop);
-    }
+    /// <summary>Indexes title and text of <paramref name="documents"/>, which may be streamed.</summary>
+    public static Bm25Index Index(IEnumerable<Document> documents, Bm25Options options, CancellationToken stop) =>
+        Bm25Index.Build(documents.Select(static d => (d.Id, $"{d.Title} {d.Text}")), options, stop);
 
     /// <summary>The best <paramref name="depth"/> documents of each query, as a run in the order of the queries.</summary>
     public static RunFile Search(

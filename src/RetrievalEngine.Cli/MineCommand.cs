@@ -82,8 +82,8 @@ internal static class MineCommand
             options.Check();
             MiningSummary summary = ProgressDisplay.Run(isQuiet, progress =>
             {
-                List<Document> documents = Bm25Search.ReadCorpus(parsed.GetRequiredValue(corpus), parsed.GetValue(format), isQuiet, progress, stop);
-                Bm25Index index = Bm25Search.Index(documents, new Bm25Options(parsed.GetValue(k1), parsed.GetValue(b)), progress, stop);
+                List<Document> documents = [.. Bm25Search.ReadCorpus(parsed.GetRequiredValue(corpus), parsed.GetValue(format), isQuiet, progress)];
+                Bm25Index index = Bm25Search.Index(documents, new Bm25Options(parsed.GetValue(k1), parsed.GetValue(b)), stop);
                 HardNegativeMiner miner = new(documents, new Bm25Ranker(index), options);
                 string corpusPath = parsed.GetRequiredValue(corpus);
                 using TrainingSet rows = parsed.GetValue(trainData) is { } data

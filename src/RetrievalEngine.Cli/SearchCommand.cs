@@ -101,8 +101,8 @@ internal static class SearchCommand
 
             RunFile SearchBm25(Bm25Options options, int best, bool isQuiet, IProgress<ProgressUpdate> progress)
             {
-                List<Document> read = Bm25Search.ReadCorpus(documents!, parsed.GetValue(format), isQuiet, progress, stop);
-                return Bm25Search.Search(Bm25Search.Index(read, options, progress, stop), Wanted(), best, parsed.GetValue(threads), progress, stop);
+                IEnumerable<Document> read = Bm25Search.ReadCorpus(documents!, parsed.GetValue(format), isQuiet, progress);
+                return Bm25Search.Search(Bm25Search.Index(read, options, stop), Wanted(), best, parsed.GetValue(threads), progress, stop);
             }
 
             Query[] Wanted() => text is null ? [.. Queries.Read(parsed.GetRequiredValue(queries)!)] : [new Query("query", text)];
