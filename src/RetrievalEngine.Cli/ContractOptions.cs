@@ -9,13 +9,16 @@ internal sealed class ContractOptions
 {
     private static readonly string[] s_poolings = ["cls", "mean", "last"];
 
-    private readonly Option<string?> _queryPrefix = new("--query-prefix") { Description = "Put before each query, spaces included", HelpName = "TEXT" };
-    private readonly Option<string?> _passagePrefix = new("--passage-prefix") { Description = "Put before each passage, spaces included", HelpName = "TEXT" };
+    private readonly Option<string?> _queryPrefix =
+        new("--query-prefix") { Description = "Put before each query, spaces included", HelpName = "TEXT" };
+    private readonly Option<string?> _passagePrefix =
+        new("--passage-prefix") { Description = "Put before each passage, spaces included", HelpName = "TEXT" };
     private readonly Option<int?> _queryMaxLength = CommonOptions.Count("--query-max-len", "Most tokens of a query, special ones included");
     private readonly Option<int?> _passageMaxLength = CommonOptions.Count("--passage-max-len", "Most tokens of a passage, special ones included");
     private readonly Option<string?> _pooling = new("--pooling") { Description = "cls, mean or last token", HelpName = "POOLING" };
     private readonly Option<bool?> _normalize = new("--normalize") { Description = "Whether vectors are scaled to length 1" };
-    private readonly Option<bool?> _addSpecialTokens = new("--add-special-tokens") { Description = "Whether the tokenizer's own special tokens are added" };
+    private readonly Option<bool?> _addSpecialTokens =
+        new("--add-special-tokens") { Description = "Whether the tokenizer's own special tokens are added" };
     private readonly Option<bool?> _appendEosToken = new("--append-eos-token") { Description = "Whether EOS is appended to each text" };
     private readonly Option<int?> _dimensions = CommonOptions.Count("--dimensions", "Keep the first N elements of a vector (Matryoshka)");
 

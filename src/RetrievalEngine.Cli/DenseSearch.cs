@@ -29,14 +29,16 @@ internal sealed record DenseSearch(string Index, string? Model, string? Adapter,
         TokenizedTexts texts = encoder.Tokenize([.. queries.Select(q => encoder.Contract.FormatQuery(q.Text))], EncodingSide.Query, ids, stop);
         if (!quiet)
         {
+            int longest = encoder.Contract.QueryMaxLength;
             if (texts.Truncated > 0)
-                Console.Error.WriteLine($"warning: {texts.Truncated} of {ids.Length} queries are longer than {encoder.Contract.QueryMaxLength} tokens and were truncated");
+                Console.Error.WriteLine($"warning: {texts.Truncated} of {ids.Length} queries are longer than {longest} tokens and were truncated");
             if (texts.Empty > 0) Console.Error.WriteLine($"warning: {texts.Empty} of {ids.Length} queries are empty");
         }
 
         float[] vectors = new float[(long)ids.Length * encoder.Contract.Dimensions];
         int done = 0;
-        encoder.Encode(texts, vectors, (count, _) => progress.Report(new ProgressUpdate("encode queries", done += count, ids.Length, "queries")), stop);
+        void Report(int count, int tokens) => progress.Report(new ProgressUpdate("encode queries", done += count, ids.Length, "queries"));
+        encoder.Encode(texts, vectors, Report, stop);
         return Rank(index, ids, vectors, progress, stop);
     }
 

@@ -19,10 +19,12 @@ internal static class EncodeCommand
           retrieval encode --model Qwen2-0.5B --adapter runs/lora --input corpus.jsonl --output emb/corpus --dtype float16
           retrieval encode --model Qwen2-0.5B --adapter runs/lora --input queries.jsonl --query --output emb/queries
 
-        How a text becomes a vector (prefixes, lengths, pooling, normalisation) is what training wrote beside the adapter or model, else what the sentence-transformers
-        folder says; a plain decoder gets its last token with EOS appended, a plain encoder the mean of its tokens. Options change it; it is recorded with the vectors.
-        The vectors are written in shards. A run that was stopped (Ctrl-C, kill, full disk) goes on when the same command is given again, and ends with the same bytes.
-        Input: JSON lines {"_id", "title", "text"} (BEIR), {"docid", "title", "text"} (Tevatron), {"id", "contents"} (Pyserini), lines id⇥text, or a folder with corpus.jsonl.
+        How a text becomes a vector (prefixes, lengths, pooling, normalisation) is what training wrote beside the adapter or model, else what the
+        sentence-transformers folder says; of a plain decoder it is the last token, with EOS appended, of a plain encoder the mean of all tokens.
+        Options change it; it is recorded with the vectors. They are written in shards: a run that was stopped (Ctrl-C, kill, full disk) goes on
+        when the same command is given again, and ends with the same bytes.
+        Input: JSON lines {"_id", "title", "text"} (BEIR), {"docid", "title", "text"} (Tevatron), {"id", "contents"} (Pyserini), lines id⇥text, or a
+        folder with corpus.jsonl.
         """;
 
     /// <summary>Makes the verb.</summary>
@@ -32,12 +34,24 @@ internal static class EncodeCommand
         model.Required = true;
         Option<string?> adapter = CommonOptions.Adapter();
         Option<string> input = new("--input") { Description = "File or folder with the texts", HelpName = "PATH", Required = true };
-        Option<string> output = new("--output", "--encode-output-path") { Description = "Folder to write; new, or an unfinished run of the same", HelpName = "DIR", Required = true };
+        Option<string> output = new("--output", "--encode-output-path")
+        {
+            Description = "Folder to write; new, or an unfinished run of the same",
+            HelpName = "DIR",
+            Required = true,
+        };
         Option<bool> query = new("--query", "--encode-is-query") { Description = "The input holds queries, not passages" };
-        Option<string> dtype = new("--dtype") { Description = "Type of the stored numbers: float32, float16, bfloat16", HelpName = "TYPE", DefaultValueFactory = _ => "float32" };
+        Option<string> dtype = new("--dtype")
+        {
+            Description = "Type of the stored numbers: float32, float16, bfloat16",
+            HelpName = "TYPE",
+            DefaultValueFactory = _ => "float32",
+        };
         dtype.AcceptOnlyFromAmong("float32", "float16", "bfloat16");
-        Option<int?> batchTokens = CommonOptions.Count("--batch-tokens", $"Most tokens of a batch (default {TextEncoder.DefaultBatchTokens}); it does not change the vectors");
-        Option<int?> rowsPerShard = CommonOptions.Count("--rows-per-shard", $"Vectors of a shard (default {EncodeOptions.DefaultRowsPerShard}): the most that a kill costs");
+        Option<int?> batchTokens = CommonOptions.Count(
+            "--batch-tokens", $"Most tokens of a batch (default {TextEncoder.DefaultBatchTokens}); it does not change the vectors");
+        Option<int?> rowsPerShard =
+            CommonOptions.Count("--rows-per-shard", $"Vectors of a shard (default {EncodeOptions.DefaultRowsPerShard}): the most that a kill costs");
         ContractOptions contract = new();
         Option<int> threads = CommonOptions.Threads();
         Option<bool> quiet = CommonOptions.Quiet();
@@ -91,15 +105,16 @@ internal static class EncodeCommand
             return ExitCodes.Done;
         }
 
-        string result = string.Create(CultureInfo.InvariantCulture,
-            $"{manifest.Rows:N0} vectors of {manifest.Contract.Dimensions} {EmbeddingManifest.DTypeName(manifest.DType)} numbers in {options.Output}");
+        string result = $"{manifest.Describe()} in {options.Output}";
         if (summary.EncodedRows == 0)
         {
             Console.Out.WriteLine($"already complete: {result}");
             return ExitCodes.Done;
         }
 
-        string before = summary.EncodedRows < manifest.Rows ? string.Create(CultureInfo.InvariantCulture, $" ({manifest.Rows - summary.EncodedRows:N0} were there before)") : "";
+        string before = summary.EncodedRows < manifest.Rows
+            ? string.Create(CultureInfo.InvariantCulture, $" ({manifest.Rows - summary.EncodedRows:N0} were there before)")
+            : "";
         Console.Out.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"{result}{before}; {summary.EncodedRows:N0} texts, {summary.EncodedTokens:N0} tokens in {summary.Seconds:F1} s on {backend.Name}"));
         return ExitCodes.Done;
@@ -108,10 +123,12 @@ internal static class EncodeCommand
     private static void Warn(EmbeddingManifest manifest)
     {
         EncodingContract contract = manifest.Contract;
+        int longest = contract.MaxLength(manifest.Side);
         if (manifest.Truncated > 0)
             Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"warning: {manifest.Truncated:N0} of {manifest.Rows:N0} texts are longer than {contract.MaxLength(manifest.Side)} tokens and were truncated"));
+                $"warning: {manifest.Truncated:N0} of {manifest.Rows:N0} texts are longer than {longest} tokens and were truncated"));
         if (manifest.Empty > 0)
-            Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"warning: {manifest.Empty:N0} of {manifest.Rows:N0} texts are empty; their vectors stand for the special tokens alone"));
+            Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                $"warning: {manifest.Empty:N0} of {manifest.Rows:N0} texts are empty; their vectors stand for the special tokens alone"));
     }
 }

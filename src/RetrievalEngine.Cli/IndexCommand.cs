@@ -1,6 +1,5 @@
 using System;
 using System.CommandLine;
-using System.Globalization;
 using System.Threading.Tasks;
 using RetrievalEngine.Encoding;
 
@@ -16,8 +15,8 @@ internal static class IndexCommand
           retrieval index build --embeddings emb/scifact --output idx/scifact
           retrieval index build --embeddings emb/part1 --embeddings emb/part2 --output idx/whole
 
-        The index holds the vectors (safetensors), the document ids and how the vectors were made, so that search can refuse queries of another model. It needs the
-        embeddings no more. Every checksum is checked on the way.
+        The index holds the vectors (safetensors), the document ids and how the vectors were made, so that search can refuse queries of another model.
+        It needs the embeddings no more. Every checksum is checked on the way.
         """;
 
     /// <summary>Makes the verb.</summary>
@@ -25,8 +24,10 @@ internal static class IndexCommand
 
     private static Command CreateBuild()
     {
-        Option<string[]> embeddings = new("--embeddings") { Description = "Folder that retrieval encode wrote; may be repeated", HelpName = "DIR", Required = true };
-        Option<string> output = new("--output") { Description = "Folder to write; new, or an unfinished build of the same", HelpName = "DIR", Required = true };
+        Option<string[]> embeddings =
+            new("--embeddings") { Description = "Folder that retrieval encode wrote; may be repeated", HelpName = "DIR", Required = true };
+        Option<string> output =
+            new("--output") { Description = "Folder to write; new, or an unfinished build of the same", HelpName = "DIR", Required = true };
         Option<bool> quiet = CommonOptions.Quiet();
         Option<bool> json = CommonOptions.Json();
         Command command = new("build", Help) { embeddings, output, quiet, json };
@@ -47,8 +48,7 @@ internal static class IndexCommand
             }
             else
             {
-                Console.Out.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                    $"{manifest.Rows:N0} vectors of {manifest.Contract.Dimensions} {EmbeddingManifest.DTypeName(manifest.DType)} numbers in {folder}"));
+                Console.Out.WriteLine($"{manifest.Describe()} in {folder}");
             }
 
             return Task.FromResult(ExitCodes.Done);

@@ -13,8 +13,8 @@ namespace RetrievalEngine.Cli;
 internal static class InfoCommand
 {
     private const string Help = """
-        Says what a folder or file is: a model (family, parameters, memory, how it turns texts into vectors), an adapter, embeddings, an index, a safetensors file, a run or
-        relevance judgements.
+        Says what a folder or file is: a model (family, parameters, memory, how it turns texts into vectors), an adapter, embeddings, an index, a
+        safetensors file, a run or relevance judgements.
 
         Examples:
           retrieval info all-MiniLM-L6-v2
@@ -33,7 +33,8 @@ internal static class InfoCommand
         Command command = new("info", Help) { path, quiet, json };
         command.SetAction((parsed, stop) =>
         {
-            JsonObject description = ProgressDisplay.Run(parsed.GetValue(quiet), progress => PathDescription.Of(parsed.GetRequiredValue(path), progress, stop));
+            JsonObject description =
+                ProgressDisplay.Run(parsed.GetValue(quiet), progress => PathDescription.Of(parsed.GetRequiredValue(path), progress, stop));
             if (parsed.GetValue(json)) Console.Out.WriteLine(description.ToJsonString(s_json));
             else Print(description, Console.Out, 0);
             return Task.FromResult(ExitCodes.Done);
@@ -63,7 +64,8 @@ internal static class InfoCommand
         if (value is null) return "none";
         if (value is JsonArray list) return string.Join(", ", list);
         string json = value.ToJsonString(s_json);
-        if (long.TryParse(json, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long whole)) return whole.ToString("N0", CultureInfo.InvariantCulture);
+        if (long.TryParse(json, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long whole))
+            return whole.ToString("N0", CultureInfo.InvariantCulture);
         if (value.GetValueKind() != JsonValueKind.String) return json;
         // A prefix may be nothing or end in a space: then the quotes matter.
         string text = value.GetValue<string>();

@@ -27,7 +27,8 @@ internal static class PathDescription
         if (Has(EmbeddingManifest.FileName)) return OfVectors(path);
         if (Has(AdapterConfig.FileName)) return OfAdapter(path);
         if (Has(ModelConfig.FileName)) return OfModel(path, progress, stop);
-        throw new InputException($"{path} is no model, adapter, embeddings or index: none of {ModelConfig.FileName}, {AdapterConfig.FileName}, {EmbeddingManifest.FileName} is there");
+        string known = string.Join(", ", ModelConfig.FileName, AdapterConfig.FileName, EmbeddingManifest.FileName);
+        throw new InputException($"{path} is no model, adapter, embeddings or index: none of {known} is there");
 
         bool Has(string file) => File.Exists(Path.Combine(path, file));
     }
@@ -50,7 +51,8 @@ internal static class PathDescription
             ["positions"] = config.MaxPositionEmbeddings,
             ["parameters"] = parameters,
             ["stored_as"] = Types(checkpoint.Tensors),
-            ["memory_bytes"] = new JsonObject { ["float32"] = parameters * DType.F32.Size(), ["float16_or_bfloat16"] = parameters * DType.BF16.Size() },
+            ["memory_bytes"] =
+                new JsonObject { ["float32"] = parameters * DType.F32.Size(), ["float16_or_bfloat16"] = parameters * DType.BF16.Size() },
         };
         if (config.UnknownFields.Count > 0) model["unknown_config_fields"] = new JsonArray([.. config.UnknownFields.Select(static f => (JsonNode)f)]);
         if (config.IsSequenceClassification) model["head"] = "sequence classification (reranker)";
@@ -82,7 +84,9 @@ internal static class PathDescription
             ["rank"] = config.R,
             ["alpha"] = config.LoraAlpha,
             ["dropout"] = config.LoraDropout,
-            ["target_modules"] = config.TargetPattern is { } pattern ? pattern : new JsonArray([.. config.TargetModules.Select(static m => (JsonNode)m)]),
+            ["target_modules"] = config.TargetPattern is { } pattern
+                ? pattern
+                : new JsonArray([.. config.TargetModules.Select(static m => (JsonNode)m)]),
             ["adapted_maps"] = adapter.Modules.Count,
             ["parameters"] = adapter.Weights.Tensors.Sum(static t => t.Shape.Count),
             ["stored_as"] = Types(adapter.Weights.Tensors),

@@ -7,7 +7,9 @@ using Spectre.Console;
 
 namespace RetrievalEngine.Cli;
 
-/// <summary>Shows how far long work is, on standard error: a bar a stage on a terminal, a plain line now and then in a log, nothing with <c>--quiet</c>.</summary>
+/// <summary>
+/// Shows how far long work is, on standard error: a bar a stage on a terminal, a plain line now and then in a log, nothing with <c>--quiet</c>.
+/// </summary>
 internal static class ProgressDisplay
 {
     /// <summary>Runs <paramref name="work"/> with something to report to.</summary>

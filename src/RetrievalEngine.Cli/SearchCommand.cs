@@ -27,10 +27,10 @@ internal static class SearchCommand
           retrieval search --index idx/scifact --query-embeddings emb/queries --depth 100 --output dense.run
           retrieval search --method bm25 --corpus scifact --queries scifact/queries.jsonl --output bm25.run
 
-        The index names the model that made it and how; queries are encoded by that model, whose files are compared by hash first. An index of another model is refused.
-        Search is exact; equal scores come in the order of the corpus. A run has TREC's columns: query Q0 document rank score tag.
-        A corpus is JSON lines (BEIR, Tevatron, Pyserini, FlagEmbedding) or id⇥text, or a folder with corpus.jsonl; queries are JSON lines or id⇥text. BM25 takes words of
-        letters a-z and digits without 33 stop words, unstemmed.
+        The index names the model that made it and how; queries are encoded by that model, whose files are compared by hash first. An index of
+        another model is refused. Search is exact; equal scores come in the order of the corpus. A run has TREC's columns: query Q0 document rank
+        score tag. A corpus is JSON lines (BEIR, Tevatron, Pyserini, FlagEmbedding) or id⇥text, or a folder with corpus.jsonl; queries are JSON lines
+        or id⇥text. BM25 takes words of letters a-z and digits without 33 stop words, unstemmed.
         """;
 
     /// <summary>Makes the verb.</summary>
@@ -41,7 +41,8 @@ internal static class SearchCommand
         Option<string?> index = new("--index") { Description = "Folder that retrieval index build wrote", HelpName = "DIR" };
         Option<string?> queries = new("--queries") { Description = "File or folder with the queries", HelpName = "PATH" };
         Option<string?> queryEmbeddings = new("--query-embeddings") { Description = "Folder that retrieval encode --query wrote", HelpName = "DIR" };
-        Option<string?> query = new("--query") { Description = "One query; prints rank, score, id and, with --corpus, title and text", HelpName = "TEXT" };
+        Option<string?> query =
+            new("--query") { Description = "One query; prints rank, score, id and, with --corpus, title and text", HelpName = "TEXT" };
         Option<string> model = CommonOptions.Model("Folder of the model, if it is not where the index says");
         Option<string?> adapter = CommonOptions.Adapter();
         Option<string?> corpus = new("--corpus") { Description = "File or folder with the documents: to print them, or for bm25", HelpName = "PATH" };
@@ -57,7 +58,8 @@ internal static class SearchCommand
         Option<bool> json = CommonOptions.Json("With --query: print one JSON object");
         Command command = new("search", Help)
         {
-            method, index, queries, queryEmbeddings, query, model, adapter, corpus, format, depth, output, runFormat, excludeSelf, skipChecksums, k1, b, threads, quiet, json,
+            method, index, queries, queryEmbeddings, query, model, adapter, corpus, format, depth, output, runFormat, excludeSelf, skipChecksums,
+            k1, b, threads, quiet, json,
         };
         Option[] ofDense = [index, queryEmbeddings, model, adapter, excludeSelf, skipChecksums], ofBm25 = [k1, b];
         command.Validators.Add(result =>
@@ -71,7 +73,8 @@ internal static class SearchCommand
             if (isDense && !IsGiven(index)) result.AddError("give --index DIR, or --method bm25 with --corpus PATH");
             if (!isDense && !IsGiven(corpus)) result.AddError("--method bm25 needs --corpus PATH");
             int sources = ((Option[])[queries, queryEmbeddings, query]).Count(IsGiven);
-            if (sources != 1) result.AddError($"give {(isDense ? "one of --queries PATH, --query-embeddings DIR and" : "either --queries PATH or")} --query TEXT");
+            if (sources != 1)
+                result.AddError($"give {(isDense ? "one of --queries PATH, --query-embeddings DIR and" : "either --queries PATH or")} --query TEXT");
             if (IsGiven(query) && IsGiven(output)) result.AddError("--query prints its result; --output goes with --queries");
             if (!IsGiven(query) && IsGiven(json)) result.AddError("--json goes with --query; --output-format says how a run is written");
             if (!IsGiven(query) && isDense && IsGiven(corpus)) result.AddError("--corpus goes with --query, to print what was found");
@@ -87,16 +90,20 @@ internal static class SearchCommand
                 ? SearchDense(best, isQuiet, progress)
                 : SearchBm25(new Bm25Options(parsed.GetValue(k1), parsed.GetValue(b)), best, isQuiet, progress));
             if (text is not null)
-                SearchResults.Print(text, run[run.QueryIds[0]], documents is null ? null : Corpus.Read(documents, parsed.GetValue(format)), parsed.GetValue(json), isQuiet);
+                SearchResults.Print(text, run[run.QueryIds[0]], documents is null ? null : Corpus.Read(documents, parsed.GetValue(format)),
+                    parsed.GetValue(json), isQuiet);
             else if (parsed.GetValue(output) is { } path) run.Write(path, parsed.GetValue(runFormat));
             else Print(run, parsed.GetValue(runFormat));
             return Task.FromResult(ExitCodes.Done);
 
             RunFile SearchDense(int best, bool isQuiet, IProgress<ProgressUpdate> progress)
             {
-                DenseSearch search = new(parsed.GetValue(index)!, parsed.GetValue(model), parsed.GetValue(adapter), best, parsed.GetValue(excludeSelf), parsed.GetValue(skipChecksums));
+                DenseSearch search = new(parsed.GetValue(index)!, parsed.GetValue(model), parsed.GetValue(adapter), best,
+                    parsed.GetValue(excludeSelf), parsed.GetValue(skipChecksums));
                 using IBackend backend = BackendSelection.Create(parsed.GetValue(threads));
-                return parsed.GetValue(queryEmbeddings) is { } vectors ? search.Search(backend, vectors, progress, stop) : search.Search(backend, Wanted(), isQuiet, progress, stop);
+                return parsed.GetValue(queryEmbeddings) is { } vectors
+                    ? search.Search(backend, vectors, progress, stop)
+                    : search.Search(backend, Wanted(), isQuiet, progress, stop);
             }
 
             RunFile SearchBm25(Bm25Options options, int best, bool isQuiet, IProgress<ProgressUpdate> progress)

@@ -7,7 +7,9 @@ using RetrievalEngine.Evaluation;
 
 namespace RetrievalEngine.Cli;
 
-/// <summary>Prints what was found for one query: a line a document with rank, score, id and, where a corpus was given, title and the beginning of the text.</summary>
+/// <summary>
+/// Prints what was found for one query: a line a document with rank, score, id and, where a corpus was given, title and the beginning of the text.
+/// </summary>
 internal static class SearchResults
 {
     private const int PrintedLength = 300;
@@ -23,7 +25,8 @@ internal static class SearchResults
         else PrintLines(hits, documents);
     }
 
-    private static void PrintJson(string query, IReadOnlyList<ScoredDocument> hits, Dictionary<string, Document> documents) => JsonOutput.Print(writer =>
+    private static void PrintJson(string query, IReadOnlyList<ScoredDocument> hits, Dictionary<string, Document> documents) =>
+        JsonOutput.Print(writer =>
     {
         writer.WriteString("query", query);
         writer.WriteStartArray("hits");

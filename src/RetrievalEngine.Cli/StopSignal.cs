@@ -5,7 +5,8 @@ using System.Threading;
 namespace RetrievalEngine.Cli;
 
 /// <summary>
-/// Turns the first Ctrl-C (or SIGTERM) into a cancelled token, so that what runs can save its state; the second ends the process at once, as without this.
+/// Turns the first Ctrl-C (or SIGTERM) into a cancelled token, so that what runs can save its state; the second ends the process at once, as without
+/// this.
 /// </summary>
 internal sealed class StopSignal : IDisposable
 {

@@ -21,7 +21,8 @@ internal sealed class DenseSearchTests
         _model = TinyModel.WriteEncoder(_files.PathOf("model"));
         _corpus = _files.Write("corpus.jsonl", string.Concat(Enumerable.Range(0, 30)
             .Select(i => $$"""{"_id": "d{{i}}", "title": "Title {{i}}", "text": "text\tof {{(char)('a' + i % 26)}}{{i}}"}""" + "\n")));
-        _queries = _files.Write("queries.jsonl", """{"_id": "d3", "text": "Title 3 text of d3"}""" + "\n" + """{"_id": "q2", "text": "anything"}""" + "\n");
+        _queries =
+            _files.Write("queries.jsonl", """{"_id": "d3", "text": "Title 3 text of d3"}""" + "\n" + """{"_id": "q2", "text": "anything"}""" + "\n");
         _index = await BuildIndex(_model, "idx");
     }
 
@@ -61,7 +62,8 @@ internal sealed class DenseSearchTests
         Assert.That(text.Output.Trim().Split('\n'), Has.Length.EqualTo(10));
         CommandRun json = await Done("search", "--index", _index, "--query", "Title 3 text of d3", "--corpus", _corpus, "--json");
         JsonElement hit = JsonDocument.Parse(json.Output).RootElement.GetProperty("hits")[0];
-        Assert.That((hit.GetProperty("rank").GetInt32(), hit.GetProperty("id").GetString(), hit.GetProperty("text").GetString()), Is.EqualTo((1, "d3", "text\tof d3")));
+        Assert.That((hit.GetProperty("rank").GetInt32(), hit.GetProperty("id").GetString(), hit.GetProperty("text").GetString()),
+            Is.EqualTo((1, "d3", "text\tof d3")));
     }
 
     [Test]
@@ -72,11 +74,31 @@ internal sealed class DenseSearchTests
         await Done("search", "--index", _index, "--queries", _queries, "--model", _files.PathOf("moved"));
     }
 
+    /// <summary>The index remembers the adapter and its contract: search needs to be told neither.</summary>
+    [Test]
+    public async Task Adapter_IsFoundAgain_AndAnotherIsRefused()
+    {
+        string adapter = TinyModel.WriteAdapter(_files.PathOf("adapter"), _model, seed: 1),
+            other = TinyModel.WriteAdapter(_files.PathOf("other"), _model, seed: 2);
+        await Done("encode", "--model", _model, "--adapter", adapter, "--input", _corpus, "--output", _files.PathOf("lora-emb"), "--query-prefix",
+            "q: ");
+        await Done("index", "build", "--embeddings", _files.PathOf("lora-emb"), "--output", _files.PathOf("lora"));
+        string[] search = ["search", "--index", _files.PathOf("lora"), "--query", "text of d3", "--depth", "3"];
+        string tuned = (await Done(search)).Output,
+            plain = (await Done("search", "--index", _index, "--query", "q: text of d3", "--depth", "3")).Output;
+        Assert.That(tuned, Is.Not.EqualTo(plain), "the adapter changes scores");
+        Assert.That((await Done([.. search, "--adapter", adapter])).Output, Is.EqualTo(tuned));
+        await Refused("the index was made with another model: adapter hash is ", [.. search, "--adapter", other]);
+        Directory.Delete(adapter, recursive: true);
+        await Refused("which is not there; say where it is with --adapter", search);
+    }
+
     [Test]
     public async Task OtherModel_IsRefusedByName()
     {
         string other = TinyModel.WriteEncoder(_files.PathOf("other"), seed: 2);
-        await Refused("the index was made with another model: base weights hash is ", "search", "--index", _index, "--queries", _queries, "--model", other);
+        await Refused("the index was made with another model: base weights hash is ", "search", "--index", _index, "--queries", _queries, "--model",
+            other);
         string config = Path.Combine(_model, "tokenizer.json");
         File.WriteAllText(config, File.ReadAllText(config) + " ");
         await Refused("tokenizer hash is ", "search", "--index", _index, "--queries", _queries);

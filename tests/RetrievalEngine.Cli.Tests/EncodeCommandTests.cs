@@ -21,7 +21,8 @@ internal sealed class EncodeCommandTests
         _files = new TemporaryFiles();
         _model = TinyModel.WriteDecoder(_files.PathOf("model"));
         _corpus = _files.Write("corpus.jsonl", string.Concat(Enumerable.Range(0, 50)
-            .Select(i => $$"""{"_id": "d{{i}}", "title": "T{{i}}", "text": "{{string.Join(' ', Enumerable.Repeat($"w{i}", i * 3 % 17))}}"}""" + "\n")));
+            .Select(i =>
+                $$"""{"_id": "d{{i}}", "title": "T{{i}}", "text": "{{string.Join(' ', Enumerable.Repeat($"w{i}", i * 3 % 17))}}"}""" + "\n")));
     }
 
     [TearDown]
@@ -30,13 +31,15 @@ internal sealed class EncodeCommandTests
     [Test]
     public async Task Encode_ThenIndex_ThenAgain()
     {
-        string[] encode = ["encode", "--model", _model, "--input", _corpus, "--output", _files.PathOf("emb"), "--rows-per-shard", "16", "--passage-max-len", "30"];
+        string[] encode =
+            ["encode", "--model", _model, "--input", _corpus, "--output", _files.PathOf("emb"), "--rows-per-shard", "16", "--passage-max-len", "30"];
         CommandRun first = await CommandRun.Of(encode);
         Assert.That((first.ExitCode, first.Output), Is.EqualTo((ExitCodes.Done, first.Output)), first.Error);
         Assert.That(first.Output, Does.StartWith("50 vectors of 16 float32 numbers in "));
         Assert.That(first.Error, Does.Match("warning: [0-9]+ of 50 texts are longer than 30 tokens and were truncated"));
         CommandRun again = await CommandRun.Of(encode);
-        Assert.That((again.ExitCode, again.Output), Is.EqualTo((ExitCodes.Done, "already complete: 50 vectors of 16 float32 numbers in " + _files.PathOf("emb") + Environment.NewLine)));
+        Assert.That((again.ExitCode, again.Output),
+            Is.EqualTo((ExitCodes.Done, "already complete: 50 vectors of 16 float32 numbers in " + _files.PathOf("emb") + Environment.NewLine)));
 
         CommandRun index = await CommandRun.Of("index", "build", "--embeddings", _files.PathOf("emb"), "--output", _files.PathOf("idx"), "--json");
         Assert.That(index.ExitCode, Is.EqualTo(ExitCodes.Done), index.Error);
@@ -53,7 +56,8 @@ internal sealed class EncodeCommandTests
         string corpus = _files.Write("empty.jsonl", """{"_id": "a", "text": ""}""" + "\n" + """{"_id": "b", "text": "x"}""" + "\n");
         CommandRun run = await CommandRun.Of("encode", "--model", _model, "--input", corpus, "--output", _files.PathOf("emb"));
         Assert.That(run.Error, Does.Contain("warning: 1 of 2 texts are empty"));
-        Assert.That((await CommandRun.Of("encode", "--model", _model, "--input", corpus, "--output", _files.PathOf("quiet"), "--quiet")).Error, Is.Empty);
+        Assert.That((await CommandRun.Of("encode", "--model", _model, "--input", corpus, "--output", _files.PathOf("quiet"), "--quiet")).Error,
+            Is.Empty);
     }
 
     [TestCase("absent.jsonl", null, "no such file")]
@@ -87,7 +91,8 @@ internal sealed class EncodeCommandTests
     public async Task Encode_TokenIdBeyondTheRows_IsOneSentence()
     {
         string tokenizer = Path.Combine(_model, "tokenizer.json");
-        File.WriteAllText(tokenizer, File.ReadAllText(tokenizer).Replace("\"T\":", "\"unused\": 5000, \"T\": 5001, \"also unused\":", StringComparison.Ordinal));
+        File.WriteAllText(tokenizer,
+            File.ReadAllText(tokenizer).Replace("\"T\":", "\"unused\": 5000, \"T\": 5001, \"also unused\":", StringComparison.Ordinal));
         await Refused("beyond the 258 rows", "encode", "--model", _model, "--input", _corpus, "--output", _files.PathOf("emb"));
     }
 
@@ -122,12 +127,14 @@ internal sealed class EncodeCommandTests
         await CommandRun.Of("encode", "--model", _model, "--input", queries, "--query", "--output", _files.PathOf("q"));
         await Refused("holds query embeddings", "index", "build", "--embeddings", _files.PathOf("q"), "--output", _files.PathOf("idx"));
         await CommandRun.Of("encode", "--model", _model, "--input", _corpus, "--output", _files.PathOf("emb"));
-        await Refused("is in another of the folders too", "index", "build", "--embeddings", _files.PathOf("emb"), "--embeddings", _files.PathOf("emb"), "--output", _files.PathOf("idx"));
+        await Refused("is in another of the folders too", "index", "build", "--embeddings", _files.PathOf("emb"), "--embeddings",
+            _files.PathOf("emb"), "--output", _files.PathOf("idx"));
         string shard = Directory.GetFiles(_files.PathOf("emb"), "vectors-*").Single();
         byte[] bytes = File.ReadAllBytes(shard);
         bytes[^3] ^= 4;
         File.WriteAllBytes(shard, bytes);
-        await Refused("the checksum is not that of the manifest", "index", "build", "--embeddings", _files.PathOf("emb"), "--output", _files.PathOf("idx"));
+        await Refused("the checksum is not that of the manifest", "index", "build", "--embeddings", _files.PathOf("emb"), "--output",
+            _files.PathOf("idx"));
         File.WriteAllBytes(shard, bytes[..^1]);
         await Refused("truncated", "index", "build", "--embeddings", _files.PathOf("emb"), "--output", _files.PathOf("idx"));
         Assert.That(Directory.Exists(_files.PathOf("idx")), Is.False);
@@ -161,7 +168,8 @@ internal sealed class EncodeCommandTests
     public async Task Encode_CtrlC_KeepsFinishedShardsAndExits130()
     {
         if (OperatingSystem.IsWindows()) Assert.Ignore("signals are sent with kill");
-        string corpus = _files.Write("many.jsonl", string.Concat(Enumerable.Range(0, 20_000).Select(i => $$"""{"_id": "d{{i}}", "text": "some words about {{i}}"}""" + "\n")));
+        string corpus = _files.Write(
+            "many.jsonl", string.Concat(Enumerable.Range(0, 20_000).Select(i => $$"""{"_id": "d{{i}}", "text": "some words about {{i}}"}""" + "\n")));
         string output = _files.PathOf("emb");
         using Process process = CommandProcess.Start("encode", "--model", _model, "--input", corpus, "--rows-per-shard", "200", "--output", output);
         Stopwatch clock = Stopwatch.StartNew();
@@ -199,5 +207,6 @@ internal sealed class EncodeCommandTests
     }
 
     private static string[] Snapshot(string folder) =>
-        [.. Directory.GetFiles(folder).Order(StringComparer.Ordinal).Select(p => $"{Path.GetFileName(p)} {Convert.ToHexString(File.ReadAllBytes(p))}")];
+        [.. Directory.GetFiles(folder).Order(StringComparer.Ordinal)
+            .Select(p => $"{Path.GetFileName(p)} {Convert.ToHexString(File.ReadAllBytes(p))}")];
 }

@@ -7,7 +7,9 @@ using RetrievalEngine.TestKit;
 
 namespace RetrievalEngine.Cli.Tests;
 
-/// <summary>The whole chain with a published encoder on real collections: encode, index, search, evaluate give the reference stack's figures.</summary>
+/// <summary>
+/// The whole chain with a published encoder on real collections: encode, index, search, evaluate give the reference stack's figures.
+/// </summary>
 internal sealed class MiniLmTests
 {
     private static readonly (string Trec, string Golden)[] Measures =
@@ -24,7 +26,8 @@ internal sealed class MiniLmTests
         await Done("index", "build", "--embeddings", files.PathOf("emb"), "--output", files.PathOf("idx"), "--quiet");
         await Done("search", "--index", files.PathOf("idx"), "--queries", collection, "--output", files.PathOf("run"), "--quiet");
         CommandRun evaluation = await CommandRun.Of(
-            "evaluate", "--json", "-m", "ndcg_cut.10", "-m", "recip_rank", "-m", "recall.100", "-m", "map", Path.Combine(collection, "qrels.trec"), files.PathOf("run"));
+            "evaluate", "--json", "-m", "ndcg_cut.10", "-m", "recip_rank", "-m", "recall.100", "-m", "map", Path.Combine(collection, "qrels.trec"),
+                files.PathOf("run"));
         JsonElement measured = JsonDocument.Parse(evaluation.Output).RootElement.GetProperty("measures");
         JsonElement expected = JsonDocument.Parse(File.ReadAllText(Path.Combine(real, "expected.json"))).RootElement.GetProperty(name);
         foreach ((string trec, string golden) in Measures)

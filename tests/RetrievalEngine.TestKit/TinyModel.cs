@@ -10,11 +10,14 @@ using RetrievalEngine.Models;
 
 namespace RetrievalEngine.TestKit;
 
-/// <summary>Model folders of a few kilobytes with random weights and a tokenizer that knows every text: enough to try what needs a model, on every machine.</summary>
+/// <summary>
+/// Model folders of a few kilobytes with random weights and a tokenizer that knows every text: enough to try what needs a model, on every machine.
+/// </summary>
 public static class TinyModel
 {
     private const string Common = """
-        "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 64, "initializer_range": 0.3
+        "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 64,
+         "initializer_range": 0.3
         """;
 
     /// <summary>Id of the decoder's EOS.</summary>
@@ -29,7 +32,8 @@ public static class TinyModel
              "rope_theta": 10000.0, "tie_word_embeddings": true, "eos_token_id": 1}
             """, $$"""
             {"added_tokens": [{{Added(0, "<s>")}}, {{Added(1, "</s>")}}], "normalizer": null,
-             "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true}, "post_processor": null, "decoder": {"type": "ByteLevel"},
+             "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true},
+             "post_processor": null, "decoder": {"type": "ByteLevel"},
              "model": {"type": "BPE", "vocab": {{Vocabulary(tokens)}}, "merges": [] } }
             """);
         File.WriteAllText(Path.Combine(folder, "tokenizer_config.json"), """{"bos_token": "<s>", "eos_token": "</s>", "model_max_length": 64}""");
@@ -49,14 +53,37 @@ public static class TinyModel
              "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": null, "lowercase": true},
              "pre_tokenizer": {"type": "BertPreTokenizer"},
              "post_processor": {"type": "TemplateProcessing",
-              "single": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "[SEP]", "type_id": 0}}],
-              "pair": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "[SEP]", "type_id": 0}},
-               {"Sequence": {"id": "B", "type_id": 1}}, {"SpecialToken": {"id": "[SEP]", "type_id": 1}}],
-              "special_tokens": {"[CLS]": {"id": "[CLS]", "ids": [2], "tokens": ["[CLS]"]}, "[SEP]": {"id": "[SEP]", "ids": [3], "tokens": ["[SEP]"]}}},
+              "single": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+               {"SpecialToken": {"id": "[SEP]", "type_id": 0}}],
+              "pair": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+               {"SpecialToken": {"id": "[SEP]", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}, {"SpecialToken": {"id": "[SEP]", "type_id": 1}}],
+              "special_tokens": {"[CLS]": {"id": "[CLS]", "ids": [2], "tokens": ["[CLS]"]},
+               "[SEP]": {"id": "[SEP]", "ids": [3], "tokens": ["[SEP]"]}}},
              "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
-             "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100, "vocab": VOCABULARY}}
+             "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
+              "vocab": VOCABULARY}}
             """.Replace("ADDED", string.Join(", ", tokens.Take(4).Select(static (token, id) => Added(id, token))), StringComparison.Ordinal)
             .Replace("VOCABULARY", Vocabulary(tokens), StringComparison.Ordinal));
+        return folder;
+    }
+
+    /// <summary>Writes a LoRA adapter of rank 2, with weights that matter, on all linear maps of <paramref name="model"/>.</summary>
+    public static string WriteAdapter(string folder, string model, ulong seed = 1)
+    {
+        AdapterConfig config = new() { R = 2, LoraAlpha = 4, TargetPattern = AdapterConfig.AllLinear };
+        using CpuBackend backend = new(1);
+        using Transformer transformer = Transformer.Load(backend, model);
+        LoraWeights.Attach(backend, transformer, config, seed);
+        // B is zero in a fresh adapter, which would change nothing.
+        Random random = new((int)seed);
+        foreach (Parameter parameter in transformer.LoraParameters)
+        {
+            float[] values = [.. Enumerable.Range(0, (int)parameter.Value.Count).Select(_ => random.NextSingle() - 0.5f)];
+            backend.Upload<float>(values, parameter.Value);
+        }
+
+        Directory.CreateDirectory(folder);
+        LoraWeights.Save(backend, transformer, config, folder);
         return folder;
     }
 
@@ -66,7 +93,8 @@ public static class TinyModel
         using CpuBackend backend = new(1);
         using Transformer model = Transformer.CreateRandom(backend, parsed, seed);
         Directory.CreateDirectory(folder);
-        CheckpointWriter.Write(folder, parsed.ToJson(DType.F32), [.. model.Parameters.Select(p => TensorSource.FromTensor(p.Name, backend, p.Value, DType.F32))]);
+        CheckpointWriter.Write(
+            folder, parsed.ToJson(DType.F32), [.. model.Parameters.Select(p => TensorSource.FromTensor(p.Name, backend, p.Value, DType.F32))]);
         File.WriteAllText(Path.Combine(folder, "tokenizer.json"), tokenizer);
     }
 

@@ -7,7 +7,8 @@ using RetrievalEngine.Compute;
 namespace RetrievalEngine.Checkpoints;
 
 /// <summary>
-/// What a sentence-transformers folder says about turning texts into vectors, in the layout that most published folders have (<c>pooling_mode_mean_tokens</c>,
+/// What a sentence-transformers folder says about turning texts into vectors, in the layout that most published folders have
+/// (<c>pooling_mode_mean_tokens</c>,
 /// <c>max_seq_length</c>) and in the one that version 6 writes (<c>pooling_mode</c>). What cannot be done is refused by name.
 /// </summary>
 /// <param name="Pooling">How hidden states become one vector.</param>
@@ -16,7 +17,8 @@ namespace RetrievalEngine.Checkpoints;
 /// <param name="QueryPrompt">What stands before a query.</param>
 /// <param name="PassagePrompt">What stands before a passage.</param>
 /// <param name="UsesDotProduct">Whether vectors are compared by inner product as they are, not by cosine.</param>
-public sealed record SentenceTransformerFolder(Pooling Pooling, bool Normalize, int? MaxSeqLength, string QueryPrompt, string PassagePrompt, bool UsesDotProduct)
+public sealed record SentenceTransformerFolder(
+    Pooling Pooling, bool Normalize, int? MaxSeqLength, string QueryPrompt, string PassagePrompt, bool UsesDotProduct)
 {
     /// <summary>The file that makes a folder one of sentence-transformers.</summary>
     public const string ModulesFile = "modules.json";
@@ -25,7 +27,8 @@ public sealed record SentenceTransformerFolder(Pooling Pooling, bool Normalize, 
     private static readonly string[] s_passagePrompts = ["document", "passage", "corpus"];
     private static readonly (string Field, Pooling? Pooling)[] s_olderPoolings =
     [
-        ("pooling_mode_cls_token", Compute.Pooling.Cls), ("pooling_mode_mean_tokens", Compute.Pooling.Mean), ("pooling_mode_lasttoken", Compute.Pooling.Last),
+        ("pooling_mode_cls_token", Compute.Pooling.Cls), ("pooling_mode_mean_tokens", Compute.Pooling.Mean),
+            ("pooling_mode_lasttoken", Compute.Pooling.Last),
         ("pooling_mode_max_tokens", null), ("pooling_mode_mean_sqrt_len_tokens", null), ("pooling_mode_weightedmean_tokens", null),
     ];
 
@@ -36,7 +39,8 @@ public sealed record SentenceTransformerFolder(Pooling Pooling, bool Normalize, 
         string path = Path.Combine(folder, ModulesFile);
         if (!File.Exists(path)) return null;
         JsonElement modules = JsonFields.ParseElement(JsonFields.ReadBytes(path), path);
-        if (modules.ValueKind != JsonValueKind.Array) throw new InputException($"{path}: a JSON array of modules is needed, not {JsonFields.Kind(modules)}");
+        if (modules.ValueKind != JsonValueKind.Array)
+            throw new InputException($"{path}: a JSON array of modules is needed, not {JsonFields.Kind(modules)}");
         Pooling? pooling = null;
         bool normalize = false;
         foreach (JsonElement element in modules.EnumerateArray())
@@ -54,17 +58,20 @@ public sealed record SentenceTransformerFolder(Pooling Pooling, bool Normalize, 
                     normalize = true;
                     break;
                 default:
-                    throw module.Error("type", $"is {type} (path \"{at}\"), which is not supported; known: Transformer in the folder itself, Pooling, Normalize");
+                    throw module.Error("type",
+                        $"is {type} (path \"{at}\"), which is not supported; known: Transformer in the folder itself, Pooling, Normalize");
             }
         }
 
         (string query, string passage, bool dot) = ReadPrompts(folder);
-        return new SentenceTransformerFolder(pooling ?? throw new InputException($"{path}: there is no Pooling module"), normalize, ReadMaxLength(folder), query, passage, dot);
+        return new SentenceTransformerFolder(
+            pooling ?? throw new InputException($"{path}: there is no Pooling module"), normalize, ReadMaxLength(folder), query, passage, dot);
     }
 
     private static string FileIn(string folder, string module, JsonFields modules)
     {
-        if (module != Path.GetFileName(module) || module is "." or "..") throw modules.Error("path", $"names \"{module}\", which is no folder of the model");
+        if (module != Path.GetFileName(module) || module is "." or "..")
+            throw modules.Error("path", $"names \"{module}\", which is no folder of the model");
         return Path.Combine(folder, module, "config.json");
     }
 
@@ -93,7 +100,8 @@ public sealed record SentenceTransformerFolder(Pooling Pooling, bool Normalize, 
         foreach (string path in Directory.EnumerateFiles(folder, "sentence_*_config.json").Order(StringComparer.Ordinal))
         {
             JsonFields json = JsonFields.Read(path);
-            if (json.Flag("do_lower_case", false)) throw json.Error("do_lower_case", "is true, which is not supported; a tokenizer that lower-cases does so by itself");
+            if (json.Flag("do_lower_case", false))
+                throw json.Error("do_lower_case", "is true, which is not supported; a tokenizer that lower-cases does so by itself");
             if (json.IntOrNull("max_seq_length", 1, LongestText) is { } length) return length;
         }
 

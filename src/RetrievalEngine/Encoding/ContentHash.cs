@@ -18,7 +18,8 @@ public static class ContentHash
     public static string OfFile(string path, CancellationToken cancellation = default) => OfFile(path, null, cancellation);
 
     /// <summary>
-    /// The hash of several files as one thing: of a single file its own, of more what <c>sha256sum A B … | sha256sum</c> prints in their folder, in the order given.
+    /// The hash of several files as one thing: of a single file its own, of more what <c>sha256sum A B … | sha256sum</c> prints in their folder, in
+    /// the order given.
     /// </summary>
     /// <param name="paths">The files.</param>
     /// <param name="progress">Told how many megabytes were read.</param>

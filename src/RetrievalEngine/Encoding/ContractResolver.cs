@@ -9,8 +9,9 @@ using RetrievalEngine.Text;
 namespace RetrievalEngine.Encoding;
 
 /// <summary>
-/// Finds out how a model wants to be used, in this order: the contract that training wrote beside the adapter or the model; what a sentence-transformers folder says; and for
-/// a plain checkpoint what its family is used with: of a decoder the last token, with EOS appended, of an encoder the mean of all tokens, normalised, up to
+/// Finds out how a model wants to be used, in this order: the contract that training wrote beside the adapter or the model; what a
+/// sentence-transformers folder says; and for a plain checkpoint what its family is used with: of a decoder the last token, with EOS appended, of an
+/// encoder the mean of all tokens, normalised, up to
 /// <see cref="PlainMaxLength"/> tokens.
 /// </summary>
 internal static class ContractResolver
@@ -19,7 +20,8 @@ internal static class ContractResolver
     public const int PlainMaxLength = 512;
 
     /// <summary>See <see cref="EncodingContract.For"/>.</summary>
-    public static EncodingContract Resolve(string modelFolder, string? adapterFolder, ContractOverrides overrides, IProgress<ProgressUpdate>? progress,
+    public static EncodingContract Resolve(
+        string modelFolder, string? adapterFolder, ContractOverrides overrides, IProgress<ProgressUpdate>? progress,
         CancellationToken cancellation)
     {
         ModelConfig config = ModelConfig.Load(modelFolder);
@@ -28,7 +30,8 @@ internal static class ContractResolver
         EncodingContract written = file is null ? Default(modelFolder, config, tokenizer) : EncodingContract.Load(file);
         EncodingContract made = WithHashesOf(written, modelFolder, adapterFolder, tokenizer, progress, cancellation);
         // What training wrote holds for the weights of that training only.
-        if (file is not null && (written with { AdapterHash = written.AdapterHash ?? made.AdapterHash }).Mismatch(made, file, "the files") is { } mismatch)
+        if (file is not null
+            && (written with { AdapterHash = written.AdapterHash ?? made.AdapterHash }).Mismatch(made, file, "the files") is { } mismatch)
             throw new InputException(mismatch);
         return Override(made, overrides, config, tokenizer);
     }
@@ -49,7 +52,8 @@ internal static class ContractResolver
     private static string? AdapterHash(string? adapterFolder, CancellationToken cancellation)
     {
         if (adapterFolder is null) return null;
-        if (!Directory.Exists(adapterFolder)) throw new InputException($"{adapterFolder}: no such folder; name a folder with {AdapterConfig.FileName}");
+        if (!Directory.Exists(adapterFolder))
+            throw new InputException($"{adapterFolder}: no such folder; name a folder with {AdapterConfig.FileName}");
         string[] files = [AdapterConfig.FileName, Adapter.WeightsFile];
         return ContentHash.OfFiles([.. files.Select(file => Path.Combine(adapterFolder, file))], null, cancellation);
     }

@@ -13,8 +13,8 @@ using RetrievalEngine.Data;
 namespace RetrievalEngine.Encoding;
 
 /// <summary>
-/// Encodes a file of texts into a folder of vectors, shard by shard. The texts of the next shard are tokenised while the model works on this one. What lies in a shard
-/// depends on its own texts alone, so that a run that was stopped and one that was not write the same bytes.
+/// Encodes a file of texts into a folder of vectors, shard by shard. The texts of the next shard are tokenised while the model works on this one.
+/// What lies in a shard depends on its own texts alone, so that a run that was stopped and one that was not write the same bytes.
 /// </summary>
 public static class CorpusEncoder
 {
@@ -23,7 +23,8 @@ public static class CorpusEncoder
     /// <summary>Does what <paramref name="options"/> say, or goes on with it, or finds it done.</summary>
     /// <exception cref="InputException">The input, the model or the output cannot be used.</exception>
     /// <exception cref="OperationCanceledException">Stopped; finished shards are there for the next run.</exception>
-    public static EncodeSummary Run(IBackend backend, EncodeOptions options, IProgress<ProgressUpdate>? progress = null, CancellationToken cancellation = default)
+    public static EncodeSummary Run(
+        IBackend backend, EncodeOptions options, IProgress<ProgressUpdate>? progress = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(backend);
         ArgumentNullException.ThrowIfNull(options);
@@ -46,7 +47,8 @@ public static class CorpusEncoder
         return Encode(encoder, writer, Read(options), progress, cancellation);
     }
 
-    private static EncodeSummary Encode(TextEncoder encoder, EmbeddingWriter writer, IEnumerable<Document> documents, IProgress<ProgressUpdate>? progress,
+    private static EncodeSummary Encode(
+        TextEncoder encoder, EmbeddingWriter writer, IEnumerable<Document> documents, IProgress<ProgressUpdate>? progress,
         CancellationToken cancellation)
     {
         EmbeddingManifest manifest = writer.Manifest;
@@ -77,12 +79,14 @@ public static class CorpusEncoder
             Task.WaitAny([next], CancellationToken.None);
         }
 
-        if (writer.Manifest.Rows != manifest.Source.Rows) throw new InputException($"{manifest.Source.Path} was changed while it was encoded; run the command again");
+        if (writer.Manifest.Rows != manifest.Source.Rows)
+            throw new InputException($"{manifest.Source.Path} was changed while it was encoded; run the command again");
         writer.Complete();
         return new EncodeSummary(writer.Manifest, done - firstRow, tokens, clock.Elapsed.TotalSeconds);
     }
 
-    private static Task<Shard?> PrepareAsync(TextEncoder encoder, EncodingSide side, IEnumerator<Document[]> shards, CancellationToken cancellation) =>
+    private static Task<Shard?> PrepareAsync(
+        TextEncoder encoder, EncodingSide side, IEnumerator<Document[]> shards, CancellationToken cancellation) =>
         Task.Run(() => Prepare(encoder, side, shards, cancellation), CancellationToken.None);
 
     /// <summary>The next shard, tokenised; null behind the last.</summary>
@@ -91,7 +95,8 @@ public static class CorpusEncoder
         if (!shards.MoveNext()) return null;
         string[] ids = [.. shards.Current.Select(static d => d.Id)];
         EncodingContract contract = encoder.Contract;
-        string[] texts = [.. shards.Current.Select(d => side == EncodingSide.Query ? contract.FormatQuery(d.Text) : contract.FormatPassage(d.Title, d.Text))];
+        string[] texts =
+            [.. shards.Current.Select(d => side == EncodingSide.Query ? contract.FormatQuery(d.Text) : contract.FormatPassage(d.Title, d.Text))];
         return new Shard(ids, encoder.Tokenize(texts, side, ids, cancellation));
     }
 

@@ -8,7 +8,9 @@ using RetrievalEngine.Text;
 
 namespace RetrievalEngine.Encoding;
 
-/// <summary>An index folder opened for search: the flat index over its vectors, the document ids, and the model that queries must be encoded with.</summary>
+/// <summary>
+/// An index folder opened for search: the flat index over its vectors, the document ids, and the model that queries must be encoded with.
+/// </summary>
 public sealed class DenseIndex : IDisposable
 {
     /// <summary>Queries whose results are in memory at once.</summary>
@@ -33,7 +35,9 @@ public sealed class DenseIndex : IDisposable
     /// <summary>Number of vectors.</summary>
     public long Rows => _store.Rows;
 
-    /// <summary>Opens <paramref name="folder"/>; with <paramref name="verify"/> its checksums are compared first, which reads every byte once.</summary>
+    /// <summary>
+    /// Opens <paramref name="folder"/>; with <paramref name="verify"/> its checksums are compared first, which reads every byte once.
+    /// </summary>
     /// <exception cref="InputException">It is no finished index, or it is damaged.</exception>
     public static DenseIndex Open(IBackend backend, string folder, bool verify = true, IProgress<ProgressUpdate>? progress = null,
         CancellationToken cancellation = default)
@@ -53,8 +57,8 @@ public sealed class DenseIndex : IDisposable
     }
 
     /// <summary>
-    /// The encoder for queries: the model and adapter that the index names, or those given, after their hashes were compared with the index's; texts are treated as the
-    /// index's contract says.
+    /// The encoder for queries: the model and adapter that the index names, or those given, after their hashes were compared with the index's; texts
+    /// are treated as the index's contract says.
     /// </summary>
     /// <exception cref="InputException">A folder is missing, or holds another model than that of the index.</exception>
     public TextEncoder LoadEncoder(string? modelFolder = null, string? adapterFolder = null, IProgress<ProgressUpdate>? progress = null,
@@ -64,7 +68,8 @@ public sealed class DenseIndex : IDisposable
         string? adapter = adapterFolder ?? (Manifest.AdapterPath is null ? null : Existing(Manifest.AdapterPath, "--adapter"));
         EncodingContract contract = Manifest.Contract;
         EncodingContract found = ContractResolver.WithHashesOf(contract, model, adapter, Tokenizer.Load(model), progress, cancellation);
-        if (contract.Mismatch(found, $"the index {_folder}", model) is { } mismatch) throw new InputException($"the index was made with another model: {mismatch}");
+        if (contract.Mismatch(found, $"the index {_folder}", model) is { } mismatch)
+            throw new InputException($"the index was made with another model: {mismatch}");
         return TextEncoder.Load(_backend, model, adapter, contract);
     }
 
@@ -73,21 +78,25 @@ public sealed class DenseIndex : IDisposable
     public float[] ReadQueries(EmbeddingStore queries, string queriesFolder)
     {
         ArgumentNullException.ThrowIfNull(queries);
-        if (queries.Manifest.Side != EncodingSide.Query) throw new InputException($"{queriesFolder} holds passage embeddings; encode the queries with --query");
-        if (Manifest.Contract.Mismatch(queries.Manifest.Contract, $"the index {_folder}", queriesFolder) is { } mismatch) throw new InputException(mismatch);
+        if (queries.Manifest.Side != EncodingSide.Query)
+            throw new InputException($"{queriesFolder} holds passage embeddings; encode the queries with --query");
+        if (Manifest.Contract.Mismatch(queries.Manifest.Contract, $"the index {_folder}", queriesFolder) is { } mismatch)
+            throw new InputException(mismatch);
         float[] vectors = new float[queries.Rows * queries.Dimensions];
         queries.Read(0, vectors);
         return vectors;
     }
 
     /// <summary>
-    /// The best <paramref name="depth"/> documents of each query, in the order of <paramref name="queryIds"/>, from <paramref name="queries"/> [Q, dimensions] as the encoder
-    /// gave them. Scores are cosines where the contract compares so, else inner products; equal ones come in row order. Computed while it is enumerated.
+    /// The best <paramref name="depth"/> documents of each query, in the order of <paramref name="queryIds"/>, from <paramref name="queries"/> [Q,
+    /// dimensions] as the encoder gave them. Scores are cosines where the contract compares so, else inner products; equal ones come in row order.
+    /// Computed while it is enumerated.
     /// </summary>
     /// <param name="queryIds">Ids of the queries.</param>
     /// <param name="queries">Their vectors.</param>
     /// <param name="depth">Documents a query, at most.</param>
-    /// <param name="excludeSelf">Leaves out the document that has the query's id, for collections whose queries are documents (ArguAna, Quora).</param>
+    /// <param name="excludeSelf">Leaves out the document that has the query's id, for collections whose queries are documents (ArguAna,
+    /// Quora).</param>
     /// <param name="progress">Told after each batch of queries.</param>
     /// <param name="cancellation">Stops between two shards.</param>
     public IEnumerable<RankedQuery> Rank(IReadOnlyList<string> queryIds, ReadOnlyMemory<float> queries, int depth, bool excludeSelf = false,
@@ -130,5 +139,7 @@ public sealed class DenseIndex : IDisposable
     }
 
     private string Existing(string path, string option) =>
-        Directory.Exists(path) ? path : throw new InputException($"the index {_folder} names {path}, which is not there; say where it is with {option}");
+        Directory.Exists(path)
+            ? path
+            : throw new InputException($"the index {_folder} names {path}, which is not there; say where it is with {option}");
 }

@@ -10,8 +10,9 @@ using RetrievalEngine.Compute;
 namespace RetrievalEngine.Encoding;
 
 /// <summary>
-/// <c>manifest.json</c> of a folder of vectors: the one file that says which others count. It is replaced by an atomic rename, so at every moment the folder
-/// holds one good generation. Files of generation g are named <c>vectors-g-n.safetensors</c> and <c>ids-g-n.jsonl</c>: a new generation never touches those of the last.
+/// <c>manifest.json</c> of a folder of vectors: the one file that says which others count. It is replaced by an atomic rename, so at every moment the
+/// folder holds one good generation. Files of generation g are named <c>vectors-g-n.safetensors</c> and <c>ids-g-n.jsonl</c>: a new generation never
+/// touches those of the last.
 /// </summary>
 public sealed partial record EmbeddingManifest
 {
@@ -76,6 +77,10 @@ public sealed partial record EmbeddingManifest
     /// <summary>Whether every vector has length 1 (a zero vector apart), so that inner products are cosines.</summary>
     public bool IsNormalized => Contract.Normalize || (Kind == StoreKind.Index && Contract.Similarity == Similarity.Cosine);
 
+    /// <summary>Count, size and type for people: <c>5,183 vectors of 384 float32 numbers</c>.</summary>
+    public string Describe() =>
+        string.Create(CultureInfo.InvariantCulture, $"{Rows:N0} vectors of {Contract.Dimensions} {DTypeName(DType)} numbers");
+
     /// <summary>The name of the vectors file of shard <paramref name="number"/>.</summary>
     public string VectorsFile(int number) => string.Create(CultureInfo.InvariantCulture, $"vectors-{Generation:D6}-{number:D6}.safetensors");
 
@@ -127,22 +132,34 @@ public sealed partial record EmbeddingManifest
     public static string DTypeName(DType dtype) => dtype switch { DType.F16 => "float16", DType.BF16 => "bfloat16", _ => "float32" };
 
     /// <summary>The storage type that a word stands for; null where it stands for none.</summary>
-    public static DType? ParseDType(string name) => name switch { "float32" => DType.F32, "float16" => DType.F16, "bfloat16" => DType.BF16, _ => null };
+    public static DType? ParseDType(string name) =>
+        name switch { "float32" => DType.F32, "float16" => DType.F16, "bfloat16" => DType.BF16, _ => null };
 
     /// <summary>Reads the object that <see cref="Save"/> writes.</summary>
     internal static EmbeddingManifest Read(JsonFields json)
     {
-        if (json.TextOrNull("format") is var format && format != Format) throw json.Error("format", $"is not \"{Format}\"; this is no folder of vectors");
+        if (json.TextOrNull("format") is var format && format != Format)
+            throw json.Error("format", $"is not \"{Format}\"; this is no folder of vectors");
         int version = json.Int("version", 0, int.MaxValue);
         if (version != Version) throw json.Error("version", $"is {version}, but this program knows {Version}; use the program that wrote it");
         if (json.Text("metric") != Metric) throw json.Error("metric", $"must be {Metric}");
         JsonFields source = json.ObjectOrNull("source") ?? throw json.Error("source", "is missing");
         EmbeddingManifest manifest = new()
         {
-            Kind = json.Text("kind") switch { "embeddings" => StoreKind.Embeddings, "index" => StoreKind.Index, _ => throw json.Error("kind", "must be embeddings or index") },
+            Kind = json.Text("kind") switch
+            {
+                "embeddings" => StoreKind.Embeddings,
+                "index" => StoreKind.Index,
+                _ => throw json.Error("kind", "must be embeddings or index"),
+            },
             Generation = json.Int("generation", 1, 999_999),
             Complete = json.Flag("complete"),
-            Side = json.Text("side") switch { "query" => EncodingSide.Query, "passage" => EncodingSide.Passage, _ => throw json.Error("side", "must be query or passage") },
+            Side = json.Text("side") switch
+            {
+                "query" => EncodingSide.Query,
+                "passage" => EncodingSide.Passage,
+                _ => throw json.Error("side", "must be query or passage"),
+            },
             Contract = EncodingContract.Read(json.ObjectOrNull("contract") ?? throw json.Error("contract", "is missing")),
             DType = ParseDType(json.Text("dtype")) ?? throw json.Error("dtype", "must be float32, float16 or bfloat16"),
             ModelPath = json.Text("model"),
@@ -153,7 +170,8 @@ public sealed partial record EmbeddingManifest
         };
         if (json.Int("dimensions", 1, MaxDimensions) != manifest.Contract.Dimensions) throw json.Error("dimensions", "is not that of the contract");
         if ((long)json.Number("rows", 0, 1L << 52) != manifest.Rows) throw json.Error("rows", "is not the sum of the shards' rows");
-        if (manifest.Complete && manifest.Rows != manifest.Source.Rows) throw json.Error("complete", "is true although rows of the source are missing");
+        if (manifest.Complete && manifest.Rows != manifest.Source.Rows)
+            throw json.Error("complete", "is true although rows of the source are missing");
         return manifest;
     }
 
@@ -166,9 +184,11 @@ public sealed partial record EmbeddingManifest
         {
             JsonFields shard = fields[i];
             int rows = shard.Int("rows", 1, int.MaxValue);
-            shards[i] = new EmbeddingShard(FileNameOf(shard, "vectors"), FileNameOf(shard, "ids"), rows, shard.Text("vectors_sha256"), shard.Text("ids_sha256"),
+            shards[i] = new EmbeddingShard(
+                FileNameOf(shard, "vectors"), FileNameOf(shard, "ids"), rows, shard.Text("vectors_sha256"), shard.Text("ids_sha256"),
                 (long)shard.Number("tokens", 0, 0, 1L << 52), shard.IntOrNull("truncated", 0, rows) ?? 0, shard.IntOrNull("empty", 0, rows) ?? 0);
-            if (!names.Add(shards[i].VectorsFile) || !names.Add(shards[i].IdsFile)) throw fields[i].Error("vectors", "names a file that another shard has");
+            if (!names.Add(shards[i].VectorsFile) || !names.Add(shards[i].IdsFile))
+                throw fields[i].Error("vectors", "names a file that another shard has");
         }
 
         return shards;
@@ -178,7 +198,9 @@ public sealed partial record EmbeddingManifest
     {
         string name = shard.Text(field);
         // Only names of this pattern are opened: a manifest from elsewhere cannot point outside its folder.
-        return OurFile().IsMatch(name) && name.StartsWith(field, StringComparison.Ordinal) ? name : throw shard.Error(field, "is not a file name of this format");
+        return OurFile().IsMatch(name) && name.StartsWith(field, StringComparison.Ordinal)
+            ? name
+            : throw shard.Error(field, "is not a file name of this format");
     }
 
     private void Write(Utf8JsonWriter json)

@@ -9,4 +9,5 @@ namespace RetrievalEngine.Encoding;
 /// <param name="Tokens">Tokens of the texts.</param>
 /// <param name="Truncated">Texts that were cut to the contract's length.</param>
 /// <param name="Empty">Texts without content.</param>
-public sealed record EmbeddingShard(string VectorsFile, string IdsFile, int Rows, string VectorsHash, string IdsHash, long Tokens, int Truncated, int Empty);
+public sealed record EmbeddingShard(
+    string VectorsFile, string IdsFile, int Rows, string VectorsHash, string IdsHash, long Tokens, int Truncated, int Empty);

@@ -36,18 +36,21 @@ public sealed class EmbeddingStore : IDisposable
     public int Dimensions => Manifest.Contract.Dimensions;
 
     /// <summary>Opens <paramref name="folder"/>, which must hold a finished <paramref name="kind"/>.</summary>
-    /// <exception cref="InputException">It holds something else, is unfinished, or a file is missing, truncated or not what the manifest promises.</exception>
+    /// <exception cref="InputException">It holds something else, is unfinished, or a file is missing, truncated or not what the manifest
+    /// promises.</exception>
     public static EmbeddingStore Open(string folder, StoreKind kind)
     {
         EmbeddingManifest manifest = EmbeddingManifest.Load(folder);
         if (manifest.Kind != kind)
         {
             string hint = kind == StoreKind.Index ? "build one with: retrieval index build" : "name the folder that retrieval encode wrote";
-            throw new InputException($"{folder} holds {EmbeddingManifest.KindName(manifest.Kind)} where {EmbeddingManifest.KindName(kind)} is needed; {hint}");
+            throw new InputException(
+                $"{folder} holds {EmbeddingManifest.KindName(manifest.Kind)} where {EmbeddingManifest.KindName(kind)} is needed; {hint}");
         }
 
         if (!manifest.Complete)
-            throw new InputException($"{folder} is unfinished ({manifest.Rows} of {manifest.Source.Rows} vectors); run the command that writes it once more, it goes on where it stopped");
+            throw new InputException(
+                $"{folder} is unfinished ({manifest.Rows} of {manifest.Source.Rows} vectors); give its command again, it goes on where it stopped");
         EmbeddingStore store = new(folder, manifest);
         try
         {
@@ -76,7 +79,8 @@ public sealed class EmbeddingStore : IDisposable
         void Check(string file, string hash)
         {
             string path = Path.Combine(_folder, file);
-            if (ContentHash.OfFile(path, cancellation) != hash) throw new InputException($"{path}: the checksum is not that of the manifest; the file is damaged, make the folder again");
+            if (ContentHash.OfFile(path, cancellation) != hash)
+                throw new InputException($"{path}: the checksum is not that of the manifest; the file is damaged, make the folder again");
         }
     }
 
@@ -92,7 +96,8 @@ public sealed class EmbeddingStore : IDisposable
     /// <summary>Vectors from <paramref name="firstRow"/> on, widened to float32; <paramref name="destination"/> is [rows, dimensions].</summary>
     public void Read(long firstRow, Span<float> destination)
     {
-        if (destination.Length % Dimensions != 0) throw new ArgumentException($"{destination.Length} numbers are no vectors of {Dimensions} each", nameof(destination));
+        if (destination.Length % Dimensions != 0)
+            throw new ArgumentException($"{destination.Length} numbers are no vectors of {Dimensions} each", nameof(destination));
         ArgumentOutOfRangeException.ThrowIfNegative(firstRow);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(firstRow, Rows - destination.Length / Dimensions);
         for (int shard = 0; shard < _vectors.Count && !destination.IsEmpty; shard++)
@@ -134,7 +139,8 @@ public sealed class EmbeddingStore : IDisposable
         Shape shape = file.Find(EmbeddingManifest.TensorName).Shape;
         DType dtype = file.DTypeOf(EmbeddingManifest.TensorName);
         if (shape != new Shape(shard.Rows, Dimensions) || dtype != Manifest.DType)
-            throw new InputException($"{file.Path}: {dtype} {shape}, but the manifest promises {Manifest.DType} [{shard.Rows}, {Dimensions}]; make the folder again");
+            throw new InputException(
+                $"{file.Path}: {dtype} {shape}, but the manifest promises {Manifest.DType} [{shard.Rows}, {Dimensions}]; make the folder again");
         _firstRows.Add(_ids.Count == 0 ? 0 : _firstRows[^1] + Manifest.Shards[_ids.Count - 1].Rows);
         _ids.Add(IdFile.Open(Path.Combine(_folder, shard.IdsFile), shard.Rows));
     }

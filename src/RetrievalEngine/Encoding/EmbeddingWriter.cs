@@ -10,8 +10,9 @@ using RetrievalEngine.Compute;
 namespace RetrievalEngine.Encoding;
 
 /// <summary>
-/// Writes a folder of vectors shard by shard. A shard counts once its two files are on the disk and the manifest that names them has replaced the last one, so a run
-/// that is killed at any byte goes on with the first shard that does not count, and ends with the same bytes as a run that was not.
+/// Writes a folder of vectors shard by shard. A shard counts once its two files are on the disk and the manifest that names them has replaced the
+/// last one, so a run that is killed at any byte goes on with the first shard that does not count, and ends with the same bytes as a run that was
+/// not.
 /// </summary>
 public sealed class EmbeddingWriter : IDisposable
 {
@@ -32,7 +33,9 @@ public sealed class EmbeddingWriter : IDisposable
     /// <summary>What counts so far. Rows below <see cref="EmbeddingManifest.Rows"/> need not be written again.</summary>
     public EmbeddingManifest Manifest { get; private set; }
 
-    /// <summary>Refuses a folder that certainly cannot be written, before work is done for it: a file, or a folder with anything but a run in it.</summary>
+    /// <summary>
+    /// Refuses a folder that certainly cannot be written, before work is done for it: a file, or a folder with anything but a run in it.
+    /// </summary>
     public static void RefuseForeign(string folder)
     {
         if (File.Exists(folder)) throw new InputException($"{folder} is a file where a folder is to be written");
@@ -45,10 +48,11 @@ public sealed class EmbeddingWriter : IDisposable
     }
 
     /// <summary>
-    /// Begins <paramref name="plan"/> (without shards) in <paramref name="folder"/>, or goes on with it where the folder holds an unfinished run of the same plan.
-    /// Shards that are damaged are written again.
+    /// Begins <paramref name="plan"/> (without shards) in <paramref name="folder"/>, or goes on with it where the folder holds an unfinished run of
+    /// the same plan. Shards that are damaged are written again.
     /// </summary>
-    /// <exception cref="InputException">The folder holds something else, another process writes it, or it cannot be written. What is there stays as it is.</exception>
+    /// <exception cref="InputException">The folder holds something else, another process writes it, or it cannot be written. What is there stays as
+    /// it is.</exception>
     public static EmbeddingWriter Open(string folder, EmbeddingManifest plan, CancellationToken cancellation = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
@@ -58,9 +62,11 @@ public sealed class EmbeddingWriter : IDisposable
         try
         {
             Directory.CreateDirectory(folder);
-            held = new FileStream(Path.Combine(folder, LockFile), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose);
+            held = new FileStream(
+                Path.Combine(folder, LockFile), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose);
             EmbeddingManifest manifest = plan;
-            if (CheckUsable(folder, plan) is { } found) manifest = found.Complete ? found : found with { Shards = Intact(folder, found, cancellation) };
+            if (CheckUsable(folder, plan) is { } found)
+                manifest = found.Complete ? found : found with { Shards = Intact(folder, found, cancellation) };
             if (!manifest.Complete)
             {
                 manifest.Save(folder);
@@ -83,8 +89,8 @@ public sealed class EmbeddingWriter : IDisposable
     }
 
     /// <summary>
-    /// Writes the next shard: <paramref name="ids"/>, and as many rows of dimensions float32 numbers that <paramref name="vectors"/> puts out, converted to the
-    /// manifest's type. The counts are those of the texts.
+    /// Writes the next shard: <paramref name="ids"/>, and as many rows of dimensions float32 numbers that <paramref name="vectors"/> puts out,
+    /// converted to the manifest's type. The counts are those of the texts.
     /// </summary>
     /// <exception cref="InputException">The disk is full or the folder cannot be written; the shard does not count.</exception>
     public void Append(IReadOnlyList<string> ids, FillRows vectors, long tokens, int truncated, int empty)
@@ -95,9 +101,11 @@ public sealed class EmbeddingWriter : IDisposable
         string vectorsFile = Manifest.VectorsFile(number), idsFile = Manifest.IdsFile(number);
         string vectorsPath = Path.Combine(_folder, vectorsFile), idsPath = Path.Combine(_folder, idsFile);
         Shape shape = new(ids.Count, Manifest.Contract.Dimensions);
-        SafeTensorsWriter.Write(vectorsPath, [new TensorSource(EmbeddingManifest.TensorName, Manifest.DType, shape, stream => WriteRows(shape, vectors, stream))]);
+        SafeTensorsWriter.Write(
+            vectorsPath, [new TensorSource(EmbeddingManifest.TensorName, Manifest.DType, shape, stream => WriteRows(shape, vectors, stream))]);
         AtomicFile.Write(idsPath, stream => WriteIds(ids, stream));
-        EmbeddingShard shard = new(vectorsFile, idsFile, ids.Count, ContentHash.OfFile(vectorsPath), ContentHash.OfFile(idsPath), tokens, truncated, empty);
+        EmbeddingShard shard =
+            new(vectorsFile, idsFile, ids.Count, ContentHash.OfFile(vectorsPath), ContentHash.OfFile(idsPath), tokens, truncated, empty);
         EmbeddingManifest next = Manifest with { Shards = [.. Manifest.Shards, shard] };
         next.Save(_folder);
         Manifest = next;

@@ -117,9 +117,9 @@ public sealed record EncodingContract
     }
 
     /// <summary>
-    /// How texts become vectors with the model in <paramref name="modelFolder"/> and the adapter in <paramref name="adapterFolder"/>: what training wrote there
-    /// (<see cref="FileName"/>), else what a sentence-transformers folder says, else what the model's family is used with; with <paramref name="overrides"/> on top, and with the
-    /// content hashes of tokenizer, weights and adapter, for which all weight files are read once.
+    /// How texts become vectors with the model in <paramref name="modelFolder"/> and the adapter in <paramref name="adapterFolder"/>: what training
+    /// wrote there (<see cref="FileName"/>), else what a sentence-transformers folder says, else what the model's family is used with; with
+    /// <paramref name="overrides"/> on top, and with the content hashes of tokenizer, weights and adapter, for which all weight files are read once.
     /// </summary>
     /// <exception cref="InputException">A file is missing or damaged, or the weights are not those that the contract was written for.</exception>
     public static EncodingContract For(string modelFolder, string? adapterFolder = null, ContractOverrides? overrides = null,

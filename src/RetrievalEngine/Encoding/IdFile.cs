@@ -5,7 +5,9 @@ using RetrievalEngine.Compute.Cpu;
 
 namespace RetrievalEngine.Encoding;
 
-/// <summary>The ids of one shard, mapped: one JSON string a line. Line starts are kept in memory; an id is decoded when it is first asked for.</summary>
+/// <summary>
+/// The ids of one shard, mapped: one JSON string a line. Line starts are kept in memory; an id is decoded when it is first asked for.
+/// </summary>
 internal sealed class IdFile : IDisposable
 {
     private const int ChunkBytes = 1 << 20;
@@ -42,7 +44,9 @@ internal sealed class IdFile : IDisposable
                 for (int at = 0, next; (next = chunk[at..].IndexOf((byte)'\n')) >= 0;)
                 {
                     at += next + 1;
-                    if (line == rows) throw new InputException($"{path}: more than the {rows} ids that the manifest promises; the folder is damaged, make it again");
+                    if (line == rows)
+                        throw new InputException(
+                            $"{path}: more than the {rows} ids that the manifest promises; the folder is damaged, make it again");
                     starts[++line] = offset + at;
                 }
             }

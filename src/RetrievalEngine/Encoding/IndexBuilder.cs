@@ -10,16 +10,20 @@ using RetrievalEngine.Compute;
 namespace RetrievalEngine.Encoding;
 
 /// <summary>
-/// Makes an index of passage embeddings: their rows in few large shards, scaled to length 1 where the model compares by cosine but does not normalise by itself.
-/// Every checksum of the embeddings is checked on the way.
+/// Makes an index of passage embeddings: their rows in few large shards, scaled to length 1 where the model compares by cosine but does not normalise
+/// by itself. Every checksum of the embeddings is checked on the way.
 /// </summary>
 public static class IndexBuilder
 {
     /// <summary>Size of a shard of an index.</summary>
     public const long DefaultShardBytes = 1L << 30;
 
-    /// <summary>Builds the index of <paramref name="embeddings"/>, one folder or several of the same contract, in <paramref name="output"/>; goes on with an unfinished one.</summary>
-    /// <exception cref="InputException">A folder is damaged, of another contract, holds queries, or shares an id with another; or the output cannot be written.</exception>
+    /// <summary>
+    /// Builds the index of <paramref name="embeddings"/>, one folder or several of the same contract, in <paramref name="output"/>; goes on with an
+    /// unfinished one.
+    /// </summary>
+    /// <exception cref="InputException">A folder is damaged, of another contract, holds queries, or shares an id with another; or the output cannot
+    /// be written.</exception>
     /// <exception cref="OperationCanceledException">Stopped; finished shards are there for the next run.</exception>
     public static EmbeddingManifest Build(IReadOnlyList<string> embeddings, string output, IProgress<ProgressUpdate>? progress = null,
         long shardBytes = DefaultShardBytes, CancellationToken cancellation = default)
@@ -46,7 +50,8 @@ public static class IndexBuilder
                 Complete = false,
                 Shards = [],
                 RowsPerShard = (int)Math.Clamp(shardBytes / rowBytes, 1, int.MaxValue),
-                Source = new EmbeddingSource(string.Join(", ", embeddings.Select(Path.GetFullPath)), SourceHash(stores), stores.Sum(static s => s.Rows)),
+                Source =
+                    new EmbeddingSource(string.Join(", ", embeddings.Select(Path.GetFullPath)), SourceHash(stores), stores.Sum(static s => s.Rows)),
             };
             using EmbeddingWriter writer = EmbeddingWriter.Open(output, plan, cancellation);
             if (!writer.Manifest.Complete) Write(stores, writer, progress, cancellation);
@@ -63,7 +68,10 @@ public static class IndexBuilder
         if (store.Manifest.Side != EncodingSide.Passage) throw new InputException($"{folder} holds query embeddings; an index is built of passages");
         if (first.Manifest.Contract.Mismatch(store.Manifest.Contract, firstFolder, folder) is { } mismatch) throw new InputException(mismatch);
         if (first.Manifest.DType != store.Manifest.DType)
-            throw new InputException($"dtype is {EmbeddingManifest.DTypeName(first.Manifest.DType)} in {firstFolder} but {EmbeddingManifest.DTypeName(store.Manifest.DType)} in {folder}");
+        {
+            string one = EmbeddingManifest.DTypeName(first.Manifest.DType), other = EmbeddingManifest.DTypeName(store.Manifest.DType);
+            throw new InputException($"dtype is {one} in {firstFolder} but {other} in {folder}");
+        }
     }
 
     /// <summary>Each folder's ids are unique already; only between folders they may meet.</summary>
@@ -75,7 +83,8 @@ public static class IndexBuilder
         {
             for (long row = 0; row < stores[s].Rows; row++)
             {
-                if (!ids.Add(stores[s].Id(row))) throw new InputException($"{folders[s]}: document \"{stores[s].Id(row)}\" is in another of the folders too; ids must be unique");
+                if (!ids.Add(stores[s].Id(row)))
+                    throw new InputException($"{folders[s]}: document \"{stores[s].Id(row)}\" is in another of the folders too; ids must be unique");
             }
         }
     }
@@ -92,7 +101,8 @@ public static class IndexBuilder
         return ContentHash.Hex(hash.GetHashAndReset());
     }
 
-    private static void Write(List<EmbeddingStore> stores, EmbeddingWriter writer, IProgress<ProgressUpdate>? progress, CancellationToken cancellation)
+    private static void Write(
+        List<EmbeddingStore> stores, EmbeddingWriter writer, IProgress<ProgressUpdate>? progress, CancellationToken cancellation)
     {
         EmbeddingManifest plan = writer.Manifest;
         bool scale = plan.IsNormalized && !plan.Contract.Normalize;

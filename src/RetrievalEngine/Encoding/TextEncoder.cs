@@ -13,8 +13,9 @@ using RetrievalEngine.Text;
 namespace RetrievalEngine.Encoding;
 
 /// <summary>
-/// Turns texts into vectors as an <see cref="EncodingContract"/> says: template, tokens, model, pooling, normalisation. Batches are packed without padding up to a
-/// token budget, longest texts first, and the order is restored. Safe for concurrent use: tokenising runs side by side, the model takes turns.
+/// Turns texts into vectors as an <see cref="EncodingContract"/> says: template, tokens, model, pooling, normalisation. Batches are packed without
+/// padding up to a token budget, longest texts first, and the order is restored. Safe for concurrent use: tokenising runs side by side, the model
+/// takes turns.
 /// </summary>
 public sealed class TextEncoder : IDisposable
 {
@@ -51,9 +52,12 @@ public sealed class TextEncoder : IDisposable
     public static TextEncoder Create(IBackend backend, Tokenizer tokenizer, Transformer model, EncodingContract contract) =>
         Create(backend, tokenizer, model, contract, ownsModel: false);
 
-    /// <summary>Loads tokenizer, model and adapter, and encodes by <paramref name="contract"/>, which <see cref="EncodingContract.For"/> has made for them.</summary>
+    /// <summary>
+    /// Loads tokenizer, model and adapter, and encodes by <paramref name="contract"/>, which <see cref="EncodingContract.For"/> has made for them.
+    /// </summary>
     /// <exception cref="InputException">A file is missing, damaged, or the contract cannot be kept.</exception>
-    public static TextEncoder Load(IBackend backend, string modelFolder, string? adapterFolder, EncodingContract contract, int batchTokens = DefaultBatchTokens)
+    public static TextEncoder Load(
+        IBackend backend, string modelFolder, string? adapterFolder, EncodingContract contract, int batchTokens = DefaultBatchTokens)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(batchTokens, 1);
         Tokenizer tokenizer = Tokenizer.Load(modelFolder);
@@ -76,18 +80,20 @@ public sealed class TextEncoder : IDisposable
 
     /// <summary>Vectors [n, dimensions] of passages.</summary>
     public float[] EncodePassages(IReadOnlyList<Document> passages, CancellationToken cancellation = default) =>
-        Encode(Tokenize([.. passages.Select(d => Contract.FormatPassage(d.Title, d.Text))], EncodingSide.Passage, cancellation: cancellation), cancellation);
+        Encode(Tokenize([.. passages.Select(d => Contract.FormatPassage(d.Title, d.Text))], EncodingSide.Passage, cancellation: cancellation),
+            cancellation);
 
     /// <summary>
-    /// The tokens of texts that <see cref="EncodingContract.FormatQuery"/> or <see cref="EncodingContract.FormatPassage"/> has made. Where EOS is appended, a text is cut to
-    /// one token less than the length of its side. A text without any token is one EOS.
+    /// The tokens of texts that <see cref="EncodingContract.FormatQuery"/> or <see cref="EncodingContract.FormatPassage"/> has made. Where EOS is
+    /// appended, a text is cut to one token less than the length of its side. A text without any token is one EOS.
     /// </summary>
     /// <param name="texts">The texts.</param>
     /// <param name="side">Which length holds.</param>
     /// <param name="ids">What messages call the texts; their numbers without.</param>
     /// <param name="cancellation">Stops between two texts.</param>
     /// <exception cref="InputException">A text has no token and the tokenizer no EOS to stand for it.</exception>
-    public TokenizedTexts Tokenize(IReadOnlyList<string> texts, EncodingSide side, IReadOnlyList<string>? ids = null, CancellationToken cancellation = default)
+    public TokenizedTexts Tokenize(
+        IReadOnlyList<string> texts, EncodingSide side, IReadOnlyList<string>? ids = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(texts);
         int budget = Contract.MaxLength(side) - (Contract.AppendEosToken ? 1 : 0);
@@ -138,7 +144,9 @@ public sealed class TextEncoder : IDisposable
         ArgumentNullException.ThrowIfNull(texts);
         int dimensions = Contract.Dimensions;
         if (vectors.Length != (long)texts.Sequences.Count * dimensions)
-            throw new ArgumentException($"{texts.Sequences.Count} vectors of {dimensions} need {(long)texts.Sequences.Count * dimensions} numbers, not {vectors.Length}", nameof(vectors));
+            throw new ArgumentException(
+                $"{texts.Sequences.Count} vectors of {dimensions} need {(long)texts.Sequences.Count * dimensions} numbers, not {vectors.Length}",
+                    nameof(vectors));
         foreach (int[] batch in Batches(texts.Sequences))
         {
             cancellation.ThrowIfCancellationRequested();
@@ -149,7 +157,8 @@ public sealed class TextEncoder : IDisposable
                 ReadOnlySpan<float> row = rows.AsSpan(b * dimensions, dimensions);
                 foreach (float value in row)
                 {
-                    if (!float.IsFinite(value)) throw new InputException("the model gives vectors with NaN or infinity; its weights are damaged or overflow");
+                    if (!float.IsFinite(value))
+                        throw new InputException("the model gives vectors with NaN or infinity; its weights are damaged or overflow");
                 }
 
                 row.CopyTo(vectors[(batch[b] * dimensions)..]);
@@ -176,7 +185,8 @@ public sealed class TextEncoder : IDisposable
         if (contract.Dimensions > model.HiddenSize)
             throw new InputException($"vectors of {contract.Dimensions} dimensions are asked for, but the model's have {model.HiddenSize}");
         if (contract.AppendEosToken && contract.EosTokenId is null)
-            throw new InputException("append_eos_token is on, but neither the tokenizer nor the model names an EOS token; switch it off with --append-eos-token false");
+            throw new InputException(
+                "append_eos_token is on, but neither the tokenizer nor the model names an EOS token; switch it off with --append-eos-token false");
         int special = tokenizer.Encode("", contract.AddSpecialTokens).Length + (contract.AppendEosToken ? 1 : 0);
         foreach (EncodingSide side in (EncodingSide[])[EncodingSide.Query, EncodingSide.Passage])
         {
@@ -190,14 +200,18 @@ public sealed class TextEncoder : IDisposable
         return new TextEncoder(backend, tokenizer, model, contract, ownsModel) { BatchTokens = batchTokens };
     }
 
-    /// <summary>Numbers of sequences, longest first, in groups of at most <see cref="BatchTokens"/> tokens. Which texts share a group depends on the lengths alone.</summary>
+    /// <summary>
+    /// Numbers of sequences, longest first, in groups of at most <see cref="BatchTokens"/> tokens. Which texts share a group depends on the lengths
+    /// alone.
+    /// </summary>
     private IEnumerable<int[]> Batches(IReadOnlyList<int[]> sequences)
     {
         int[] order = [.. Enumerable.Range(0, sequences.Count).OrderByDescending(i => sequences[i].Length).ThenBy(i => i)];
         for (int first = 0, next; first < order.Length; first = next)
         {
             long tokens = sequences[order[first]].Length;
-            for (next = first + 1; next < order.Length && tokens + sequences[order[next]].Length <= BatchTokens; next++) tokens += sequences[order[next]].Length;
+            for (next = first + 1; next < order.Length && tokens + sequences[order[next]].Length <= BatchTokens; next++)
+                tokens += sequences[order[next]].Length;
             yield return order[first..next];
         }
     }

@@ -44,19 +44,21 @@ public sealed class FlatIndex
 
     /// <summary>
     /// The best <paramref name="k"/> rows of each query: <paramref name="scores"/> [Q, k] descending and <paramref name="rows"/> [Q, k], from
-    /// <paramref name="queries"/> [Q, dimensions]. Where there are fewer than k rows, the rest are row -1 with score -∞. A query's result does not depend
-    /// on the other queries.
+    /// <paramref name="queries"/> [Q, dimensions]. Where there are fewer than k rows, the rest are row -1 with score -∞. A query's result does not
+    /// depend on the other queries.
     /// </summary>
     /// <exception cref="ArgumentException">A span has not the length that Q and k ask for.</exception>
     /// <exception cref="OperationCanceledException">Stopped; the spans hold nothing of use.</exception>
     public void Search(ReadOnlySpan<float> queries, int k, Span<float> scores, Span<long> rows, CancellationToken cancellation = default)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(k, 1);
-        if (queries.Length % Dimensions != 0) throw new ArgumentException($"{queries.Length} numbers are no queries of {Dimensions} each", nameof(queries));
+        if (queries.Length % Dimensions != 0)
+            throw new ArgumentException($"{queries.Length} numbers are no queries of {Dimensions} each", nameof(queries));
         int count = queries.Length / Dimensions;
         long results = (long)count * k;
         if (scores.Length != results || rows.Length != results)
-            throw new ArgumentException($"{count} queries with {k} results each need {results} scores and rows, not {scores.Length} and {rows.Length}");
+            throw new ArgumentException(
+                $"{count} queries with {k} results each need {results} scores and rows, not {scores.Length} and {rows.Length}");
 
         for (int first = 0; first < count; first += QueryBatch)
         {

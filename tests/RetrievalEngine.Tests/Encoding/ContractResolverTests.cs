@@ -1,10 +1,7 @@
 using System.IO;
 using NUnit.Framework;
-using RetrievalEngine.Checkpoints;
 using RetrievalEngine.Compute;
-using RetrievalEngine.Compute.Cpu;
 using RetrievalEngine.Encoding;
-using RetrievalEngine.Models;
 using RetrievalEngine.TestKit;
 
 namespace RetrievalEngine.Tests.Encoding;
@@ -16,7 +13,8 @@ internal sealed class ContractResolverTests
     {
         using TempFolder folder = new();
         EncodingContract contract = EncodingContract.For(TinyModel.WriteDecoder(folder.File("m")));
-        Assert.That((contract.Pooling, contract.AppendEosToken, contract.EosTokenId, contract.Normalize), Is.EqualTo((Pooling.Last, true, (int?)TinyModel.Eos, true)));
+        Assert.That((contract.Pooling, contract.AppendEosToken, contract.EosTokenId, contract.Normalize),
+            Is.EqualTo((Pooling.Last, true, (int?)TinyModel.Eos, true)));
         Assert.That((contract.Dimensions, contract.QueryMaxLength, contract.PassageMaxLength), Is.EqualTo((16, 64, 64)));
     }
 
@@ -25,7 +23,8 @@ internal sealed class ContractResolverTests
     {
         using TempFolder folder = new();
         EncodingContract contract = EncodingContract.For(TinyModel.WriteEncoder(folder.File("m")));
-        Assert.That((contract.Pooling, contract.AppendEosToken, contract.EosTokenId, contract.Normalize), Is.EqualTo((Pooling.Mean, false, (int?)null, true)));
+        Assert.That((contract.Pooling, contract.AppendEosToken, contract.EosTokenId, contract.Normalize),
+            Is.EqualTo((Pooling.Mean, false, (int?)null, true)));
     }
 
     [TestCase("""{"pooling_mode": "cls"}""", Pooling.Cls)]
@@ -41,15 +40,17 @@ internal sealed class ContractResolverTests
             """{"prompts": {"query": "Q: ", "passage": "P: "}, "default_prompt_name": null, "similarity_fn_name": "dot"}""");
         EncodingContract contract = EncodingContract.For(folder.File("m"));
         Assert.That((contract.Pooling, contract.Normalize, contract.AppendEosToken), Is.EqualTo((expected, false, false)));
-        Assert.That((contract.QueryPrefix, contract.PassagePrefix, contract.QueryMaxLength, contract.Similarity), Is.EqualTo(("Q: ", "P: ", 33, Similarity.Dot)));
+        Assert.That((contract.QueryPrefix, contract.PassagePrefix, contract.QueryMaxLength, contract.Similarity),
+            Is.EqualTo(("Q: ", "P: ", 33, Similarity.Dot)));
     }
 
     [Test]
     public void For_ContractBesideTheAdapter_IsTaken_ForTheseWeightsOnly()
     {
         using TempFolder folder = new();
-        string model = TinyModel.WriteDecoder(folder.File("m")), adapter = WriteAdapter(folder, model);
-        EncodingContract written = EncodingContract.For(model, adapter, new ContractOverrides { QueryPrefix = "query: ", PassageMaxLength = 20, Temperature = 0.02f });
+        string model = TinyModel.WriteDecoder(folder.File("m")), adapter = TinyModel.WriteAdapter(folder.File("adapter"), model);
+        EncodingContract written =
+            EncodingContract.For(model, adapter, new ContractOverrides { QueryPrefix = "query: ", PassageMaxLength = 20, Temperature = 0.02f });
         written.Save(adapter);
         Assert.That(EncodingContract.For(model, adapter), Is.EqualTo(written));
         Assert.That(EncodingContract.For(model).QueryPrefix, Is.Empty, "the adapter's contract is not the model's");
@@ -75,20 +76,6 @@ internal sealed class ContractResolverTests
         string model = TinyModel.WriteEncoder(folder.File("m"));
         Assert.That(() => EncodingContract.For(model, null, new ContractOverrides { AppendEosToken = true }),
             Throws.TypeOf<InputException>().With.Message.Contains("--append-eos-token false"));
-    }
-
-    private static string WriteAdapter(TempFolder folder, string model)
-    {
-        string adapter = folder.File("adapter");
-        Directory.CreateDirectory(adapter);
-        folder.Write("adapter/adapter_config.json", """{"peft_type": "LORA", "r": 2, "lora_alpha": 4, "lora_dropout": 0.0, "target_modules": ["q_proj"], "bias": "none"}""");
-        using CpuBackend backend = new(1);
-        using Transformer transformer = Transformer.Load(backend, model);
-        AdapterConfig config = AdapterConfig.Load(adapter);
-        LoraWeights.Attach(backend, transformer, config, seed: 3);
-        Assert.That(transformer.LoraParameters, Has.Count.EqualTo(4));
-        LoraWeights.Save(backend, transformer, config, adapter);
-        return adapter;
     }
 
     private static void WriteModules(TempFolder folder, string pooling)

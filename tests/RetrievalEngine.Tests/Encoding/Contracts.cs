@@ -24,9 +24,9 @@ internal static class Contracts
         AdapterHash = "a0",
     };
 
-    public static EmbeddingManifest Plan(int dimensions = 4, long rows = 10, int rowsPerShard = 4, DType dtype = DType.F32, StoreKind kind = StoreKind.Embeddings) => new()
+    public static EmbeddingManifest Plan(int dimensions = 4, long rows = 10, int rowsPerShard = 4, DType dtype = DType.F32) => new()
     {
-        Kind = kind,
+        Kind = StoreKind.Embeddings,
         Side = EncodingSide.Passage,
         Contract = Some(dimensions),
         DType = dtype,

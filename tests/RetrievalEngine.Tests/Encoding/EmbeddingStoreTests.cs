@@ -119,7 +119,8 @@ internal sealed class EmbeddingStoreTests
     private static IEnumerable<TestCaseData> OtherPlans()
     {
         EmbeddingManifest p = Contracts.Plan();
-        yield return new TestCaseData(p with { Contract = p.Contract with { WeightsHash = "w9" } }, "base weights hash is w9 in this run but w0 in that folder");
+        yield return new TestCaseData(
+            p with { Contract = p.Contract with { WeightsHash = "w9" } }, "base weights hash is w9 in this run but w0 in that folder");
         yield return new TestCaseData(p with { Source = p.Source with { Hash = "c1" } }, "made from another input");
         yield return new TestCaseData(p with { DType = DType.F16 }, "it stores F32, not F16");
         yield return new TestCaseData(p with { Side = EncodingSide.Query }, "it holds passage vectors, not query vectors");
@@ -142,9 +143,12 @@ internal sealed class EmbeddingStoreTests
     {
         using TempFolder folder = new();
         folder.Write("out/notes.txt", "mine");
-        Assert.That(() => EmbeddingWriter.Open(folder.File("out"), Contracts.Plan()), Throws.TypeOf<InputException>().With.Message.Contains("is not empty"));
-        Assert.That(() => EmbeddingWriter.Open(folder.File("out/notes.txt"), Contracts.Plan()), Throws.TypeOf<InputException>().With.Message.Contains("is a file"));
-        Assert.That(() => EmbeddingWriter.Open(folder.File("out/notes.txt/x"), Contracts.Plan()), Throws.TypeOf<InputException>().With.Message.Contains("cannot be written"));
+        Assert.That(() => EmbeddingWriter.Open(folder.File("out"), Contracts.Plan()),
+            Throws.TypeOf<InputException>().With.Message.Contains("is not empty"));
+        Assert.That(() => EmbeddingWriter.Open(folder.File("out/notes.txt"), Contracts.Plan()),
+            Throws.TypeOf<InputException>().With.Message.Contains("is a file"));
+        Assert.That(() => EmbeddingWriter.Open(folder.File("out/notes.txt/x"), Contracts.Plan()),
+            Throws.TypeOf<InputException>().With.Message.Contains("cannot be written"));
         Assert.That(Directory.GetFileSystemEntries(folder.File("out")), Has.Length.EqualTo(1));
     }
 
@@ -153,7 +157,8 @@ internal sealed class EmbeddingStoreTests
     {
         using TempFolder folder = new();
         using EmbeddingWriter first = EmbeddingWriter.Open(folder.File("out"), Contracts.Plan());
-        Assert.That(() => EmbeddingWriter.Open(folder.File("out"), Contracts.Plan()), Throws.TypeOf<InputException>().With.Message.Contains("another process"));
+        Assert.That(() => EmbeddingWriter.Open(folder.File("out"), Contracts.Plan()),
+            Throws.TypeOf<InputException>().With.Message.Contains("another process"));
     }
 
     [TestCase("vectors-000001-000001.safetensors")]
@@ -164,7 +169,8 @@ internal sealed class EmbeddingStoreTests
         Write(folder.File("out"), Contracts.Plan());
         string path = Path.Combine(folder.File("out"), file);
         File.WriteAllBytes(path, File.ReadAllBytes(path)[..^2]);
-        Assert.That(() => EmbeddingStore.Open(folder.File("out"), StoreKind.Embeddings), Throws.TypeOf<InputException>().With.Message.Contains(file).And.Message.Contains("truncated"));
+        Assert.That(() => EmbeddingStore.Open(folder.File("out"), StoreKind.Embeddings),
+            Throws.TypeOf<InputException>().With.Message.Contains(file).And.Message.Contains("truncated"));
     }
 
     [Test]
@@ -173,7 +179,8 @@ internal sealed class EmbeddingStoreTests
         using TempFolder folder = new();
         Write(folder.File("out"), Contracts.Plan());
         File.Delete(folder.File("out/ids-000001-000002.jsonl"));
-        Assert.That(() => EmbeddingStore.Open(folder.File("out"), StoreKind.Embeddings), Throws.TypeOf<InputException>().With.Message.Contains("no such file"));
+        Assert.That(() => EmbeddingStore.Open(folder.File("out"), StoreKind.Embeddings),
+            Throws.TypeOf<InputException>().With.Message.Contains("no such file"));
     }
 
     [Test]
@@ -195,10 +202,14 @@ internal sealed class EmbeddingStoreTests
         using TempFolder folder = new();
         Write(folder.File("half"), Contracts.Plan(), stopAfter: 1);
         Write(folder.File("whole"), Contracts.Plan());
-        Assert.That(() => EmbeddingStore.Open(folder.File("half"), StoreKind.Embeddings), Throws.TypeOf<InputException>().With.Message.Contains("unfinished (4 of 10 vectors)"));
-        Assert.That(() => EmbeddingStore.Open(folder.File("whole"), StoreKind.Index), Throws.TypeOf<InputException>().With.Message.Contains("retrieval index build"));
-        Assert.That(() => EmbeddingStore.Open(folder.File("absent"), StoreKind.Index), Throws.TypeOf<InputException>().With.Message.Contains("no such folder"));
-        Assert.That(() => EmbeddingStore.Open(folder.Path, StoreKind.Index), Throws.TypeOf<InputException>().With.Message.Contains("manifest.json is missing"));
+        Assert.That(() => EmbeddingStore.Open(folder.File("half"), StoreKind.Embeddings),
+            Throws.TypeOf<InputException>().With.Message.Contains("unfinished (4 of 10 vectors)"));
+        Assert.That(() => EmbeddingStore.Open(folder.File("whole"), StoreKind.Index),
+            Throws.TypeOf<InputException>().With.Message.Contains("retrieval index build"));
+        Assert.That(() => EmbeddingStore.Open(folder.File("absent"), StoreKind.Index),
+            Throws.TypeOf<InputException>().With.Message.Contains("no such folder"));
+        Assert.That(() => EmbeddingStore.Open(folder.Path, StoreKind.Index),
+            Throws.TypeOf<InputException>().With.Message.Contains("manifest.json is missing"));
     }
 
     [TestCase("\"vectors-000001-000000.safetensors\"", "\"../vectors-000001-000000.safetensors\"", "not a file name of this format")]
@@ -261,5 +272,6 @@ internal sealed class EmbeddingStoreTests
     private static void AssertSameFiles(string expected, string actual) => Assert.That(Snapshot(actual), Is.EqualTo(Snapshot(expected)));
 
     private static string[] Snapshot(string folder) =>
-        [.. Directory.GetFiles(folder).Order(StringComparer.Ordinal).Select(p => $"{Path.GetFileName(p)} {Convert.ToHexString(File.ReadAllBytes(p))}")];
+        [.. Directory.GetFiles(folder).Order(StringComparer.Ordinal)
+            .Select(p => $"{Path.GetFileName(p)} {Convert.ToHexString(File.ReadAllBytes(p))}")];
 }

@@ -79,6 +79,7 @@ internal sealed class EncodingContractTests
         Contracts.Some().Save(folder.Path);
         string path = folder.File(EncodingContract.FileName);
         File.WriteAllText(path, File.ReadAllText(path).Replace("\"version\": 1", "\"version\": 2", System.StringComparison.Ordinal));
-        Assert.That(() => EncodingContract.Load(path), Throws.TypeOf<InputException>().With.Message.Contains("version\" is 2, but this program knows 1"));
+        Assert.That(() => EncodingContract.Load(path),
+            Throws.TypeOf<InputException>().With.Message.Contains("version\" is 2, but this program knows 1"));
     }
 }

@@ -30,7 +30,8 @@ internal sealed class MiniLmTests
         foreach (string path in (string[])[model, folder.File("older")])
         {
             using TextEncoder encoder = TextEncoder.Load(backend, path, null, EncodingContract.For(path));
-            Assert.That(encoder.Contract, Has.Property("Pooling").EqualTo(Pooling.Mean).And.Property("Normalize").True.And.Property("PassageMaxLength").EqualTo(256));
+            Assert.That(encoder.Contract,
+                Has.Property("Pooling").EqualTo(Pooling.Mean).And.Property("Normalize").True.And.Property("PassageMaxLength").EqualTo(256));
             float[] vectors = encoder.EncodeQueries(texts);
             Assert.That(vectors.Zip(expected, static (a, b) => Math.Abs(a - b)).Max(), Is.LessThan(1e-4f), path);
         }
@@ -43,7 +44,8 @@ internal sealed class MiniLmTests
         string[] texts = JsonSerializer.Deserialize<string[]>(File.ReadAllText(SharedFolder.Require("goldens/real/texts.json")))!;
         using CpuBackend backend = new(2);
         EncodingContract contract = EncodingContract.For(model, null, s_reference);
-        using TextEncoder large = TextEncoder.Load(backend, model, null, contract), small = TextEncoder.Load(backend, model, null, contract, batchTokens: 1);
+        using TextEncoder large = TextEncoder.Load(backend, model, null, contract),
+            small = TextEncoder.Load(backend, model, null, contract, batchTokens: 1);
         float[] together = large.EncodeQueries(texts), apart = small.EncodeQueries(texts);
         Assert.That(together.Zip(apart, static (a, b) => Math.Abs(a - b)).Max(), Is.LessThan(2e-6f));
     }

@@ -67,7 +67,8 @@ internal sealed class TextEncoderTests
     {
         string model = TinyModel.WriteEncoder(_folder.File("encoder"));
         using TextEncoder encoder = Load(model, new ContractOverrides { AddSpecialTokens = false });
-        Assert.That(() => encoder.Tokenize(["a", ""], EncodingSide.Query, ["d1", "d2"]), Throws.TypeOf<InputException>().With.Message.StartsWith("text d2 has no token"));
+        Assert.That(() => encoder.Tokenize(["a", ""], EncodingSide.Query, ["d1", "d2"]),
+            Throws.TypeOf<InputException>().With.Message.StartsWith("text d2 has no token"));
     }
 
     [TestCase(Pooling.Last)]
@@ -76,7 +77,8 @@ internal sealed class TextEncoderTests
     public void Encode_AnyBatch_GivesTheSameVectorsInOrder(Pooling pooling)
     {
         ContractOverrides overrides = new() { Pooling = pooling };
-        using TextEncoder one = Load(_decoder, overrides, batchTokens: 1), some = Load(_decoder, overrides, batchTokens: 50), all = Load(_decoder, overrides);
+        using TextEncoder one = Load(_decoder, overrides, batchTokens: 1), some = Load(_decoder, overrides, batchTokens: 50),
+            all = Load(_decoder, overrides);
         float[] expected = one.EncodeQueries(Texts);
         Assert.That(some.EncodeQueries(Texts), Is.EqualTo(expected).Within(2e-6f));
         Assert.That(all.EncodeQueries(Texts), Is.EqualTo(expected).Within(2e-6f));
@@ -95,7 +97,8 @@ internal sealed class TextEncoderTests
     [Test]
     public void Encode_FewerDimensions_CutsBeforeItNormalises()
     {
-        using TextEncoder whole = Load(_decoder, new ContractOverrides { Normalize = false }), cut = Load(_decoder, new ContractOverrides { Dimensions = 5 });
+        using TextEncoder whole = Load(_decoder, new ContractOverrides { Normalize = false }),
+            cut = Load(_decoder, new ContractOverrides { Dimensions = 5 });
         float[] long_ = whole.EncodeQueries(["text"]), short_ = cut.EncodeQueries(["text"]);
         float norm = MathF.Sqrt(long_.Take(5).Sum(x => x * x));
         Assert.That(short_, Is.EqualTo(long_.Take(5).Select(x => x / norm)).Within(1e-6f));
@@ -149,7 +152,8 @@ internal sealed class TextEncoderTests
     public void Load_LengthBelowTheSpecialTokens_IsRefused()
     {
         string model = TinyModel.WriteEncoder(_folder.File("encoder"));
-        Assert.That(() => Load(model, new ContractOverrides { PassageMaxLength = 1 }), Throws.TypeOf<InputException>().With.Message.Contains("the special tokens alone are 2"));
+        Assert.That(() => Load(model, new ContractOverrides { PassageMaxLength = 1 }),
+            Throws.TypeOf<InputException>().With.Message.Contains("the special tokens alone are 2"));
     }
 
     private TextEncoder Load(string model, ContractOverrides overrides, int batchTokens = TextEncoder.DefaultBatchTokens) =>

@@ -83,7 +83,8 @@ internal sealed class FlatIndexTests
     {
         FlatIndex index = Index([1, 2], 2, [1]);
         Assert.That(() => index.Search([1, 1, 1], 1, new float[1], new long[1]), Throws.ArgumentException.With.Message.Contains("no queries of 2"));
-        Assert.That(() => index.Search([1, 1], 2, new float[1], new long[2]), Throws.ArgumentException.With.Message.Contains("need 2 scores and rows"));
+        Assert.That(() => index.Search([1, 1], 2, new float[1], new long[2]),
+            Throws.ArgumentException.With.Message.Contains("need 2 scores and rows"));
     }
 
     [Test]
