@@ -9,6 +9,9 @@ switch (args)
     case ["attention", .. string[] rest]:
         AttentionReport.Run(rest);
         break;
+    case ["encoder-speed"]:
+        EncoderSpeed.Run();
+        break;
     default:
         BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);
         break;

@@ -9,6 +9,7 @@ namespace RetrievalEngine.Compute;
 /// a GPU; statistics, scores, losses, gradients of parameters and sums are F32 everywhere. An optional tensor is <c>default</c> when absent.
 /// Gradients of parameters are added to (accumulation over micro-batches works by itself); gradients of activations are overwritten unless said.
 /// The same inputs give the same bits on every call. Bad shapes throw <see cref="ArgumentException"/> from <see cref="OpChecks"/> before anything is written.
+/// One thread at a time calls a backend: who shares one among threads takes turns (a lock, a queue).
 /// Calls may return before the device is done; <see cref="Download"/> and <see cref="Synchronize"/> wait.
 /// </summary>
 public interface IBackend : IDisposable

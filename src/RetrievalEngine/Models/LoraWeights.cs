@@ -51,6 +51,8 @@ public static class LoraWeights
         Dictionary<string, Linear> linears = model.Linears.ToDictionary(linear => linear.Name, StringComparer.Ordinal);
         foreach (AdapterModule module in adapter.Modules)
         {
+            // BERT's pooler is a head: PEFT adapts it where a target's name fits, but no hidden state passes through it.
+            if (module.Name.StartsWith("pooler.", StringComparison.Ordinal)) continue;
             if (!linears.TryGetValue(module.Name, out Linear? linear)) throw new InputException($"{folder}: the adapter is for {module.Name}, which the model does not have");
             if (module.Inputs != linear.Inputs || module.Outputs != linear.Outputs)
                 throw new InputException($"{folder}: the adapter of {module.Name} maps {module.Inputs} to {module.Outputs} but the model maps {linear.Inputs} to {linear.Outputs}");

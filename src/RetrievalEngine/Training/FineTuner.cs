@@ -34,6 +34,8 @@ public static class FineTuner
         foreach (string warning in data.Warnings) describe($"warning: {warning}");
         DevSet? dev = options.DevData is null ? null : DevSet.Open(options.DevData, options.DevSplit, options.DevCorpusSize);
         using Transformer model = Transformer.Load(backend, options.Model);
+        if (model.Config.UnknownFields.Count > 0)
+            describe($"warning: {options.Model}: fields of config.json that this program does not know: {string.Join(", ", model.Config.UnknownFields)}");
         if (contract.Dimensions != model.HiddenSize)
             throw new InputException($"training uses all {model.HiddenSize} dimensions of the model; --dimensions {contract.Dimensions} can be given when encoding");
         AdapterConfig? adapter = options.StartAdapter is not null ? LoraWeights.Load(backend, model, options.StartAdapter) : options.Lora;
@@ -45,7 +47,7 @@ public static class FineTuner
         {
             Data = data,
             Trained = trained,
-            TokenizeQueries = texts => encoder.Tokenize([.. texts.Select(contract.FormatQuery)], EncodingSide.Query).Sequences,
+            TokenizeQueries = rows => encoder.Tokenize([.. rows.Select(row => row.Prompt is { } prompt ? prompt + row.Query : contract.FormatQuery(row.Query))], EncodingSide.Query).Sequences,
             TokenizePassages = passages => encoder.Tokenize([.. passages.Select(p => contract.FormatPassage(p.Title, p.Text))], EncodingSide.Passage).Sequences,
             Contrastive = new ContrastiveOptions(contract.Pooling, contract.Normalize, contract.Temperature.Value, options.Training.BatchTokens, options.Training.GradientCheckpointing),
             Options = options.Training,

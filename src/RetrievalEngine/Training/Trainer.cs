@@ -111,20 +111,20 @@ public sealed class Trainer
     /// <summary>Reads and tokenizes micro-batch <paramref name="index"/> while the one before it is being computed.</summary>
     private Task<MicroBatch> Prepare(long index) => Task.Run(() =>
     {
-        List<string> queryTexts = [];
+        List<TrainingRow> examples = [];
         List<Document> documents = [];
         List<int> targets = [];
         List<HashSet<string>> relevant = [];
         foreach (int row in _sampler.Rows(index))
         {
             TrainingRow example = _job.Data[row];
-            queryTexts.Add(example.Query);
+            examples.Add(example);
             targets.Add(documents.Count);
             relevant.Add([.. example.Positives.Select(positive => positive.Id)]);
             documents.AddRange(_sampler.Group(example, row, index));
         }
 
-        IReadOnlyList<int[]> queries = _job.TokenizeQueries(queryTexts), passages = _job.TokenizePassages(documents);
+        IReadOnlyList<int[]> queries = _job.TokenizeQueries(examples), passages = _job.TokenizePassages(documents);
         sbyte[] excluded = [];
         int masked = 0;
         if (_options.MaskKnownPositives)

@@ -14,8 +14,8 @@ public sealed record TrainingJob
     /// <summary>The parameters that change: the adapters', or all.</summary>
     public required IReadOnlyList<Parameter> Trained { get; init; }
 
-    /// <summary>Query texts to token ids, as the encoding contract says.</summary>
-    public required Func<IReadOnlyList<string>, IReadOnlyList<int[]>> TokenizeQueries { get; init; }
+    /// <summary>The queries of rows to token ids, as the encoding contract says.</summary>
+    public required Func<IReadOnlyList<TrainingRow>, IReadOnlyList<int[]>> TokenizeQueries { get; init; }
 
     /// <summary>Passages to token ids, as the encoding contract says.</summary>
     public required Func<IReadOnlyList<Document>, IReadOnlyList<int[]>> TokenizePassages { get; init; }

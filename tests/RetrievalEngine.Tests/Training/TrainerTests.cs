@@ -117,7 +117,7 @@ internal sealed class TrainerTests
             Data = rows ?? [.. Enumerable.Range(0, 10).Select(i => new TrainingRow($"q{i}", $"{(char)('a' + i)}{i}", [new Document($"p{i}", "", $"{i}{(char)('a' + i)}x")],
                 [new Document($"n{i}", "", $"{(char)('b' + i)}{i}"), new Document($"m{i}", "", $"zz{i}")]))],
             Trained = trained,
-            TokenizeQueries = texts => [.. texts.Select(tokenize)],
+            TokenizeQueries = examples => [.. examples.Select(example => tokenize(example.Query))],
             TokenizePassages = passages => [.. passages.Select(p => tokenize(p.Text))],
             Contrastive = new ContrastiveOptions(Pooling.Last, Normalize: true, Temperature: 0.1f, options.BatchTokens, options.GradientCheckpointing),
             Options = options,
