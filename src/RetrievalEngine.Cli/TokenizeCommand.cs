@@ -1,8 +1,11 @@
 using System;
 using System.Buffers;
 using System.CommandLine;
+using System.IO;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using RetrievalEngine.Checkpoints;
+using RetrievalEngine.Encoding;
 using RetrievalEngine.Text;
 
 namespace RetrievalEngine.Cli;
@@ -11,32 +14,48 @@ namespace RetrievalEngine.Cli;
 internal static class TokenizeCommand
 {
     private const string Help = """
-        Prints what a model sees of each line of standard input: one JSON object a line with text, ids, tokens and offsets (code points, end
-        exclusive; [0, 0] for special tokens).
+        Prints what a model sees of each line of standard input: one JSON object a line with the text, the input (text with its prefix), ids, tokens and offsets into the input
+        (code points, end exclusive; [0, 0] for special tokens).
 
         Examples:
           echo "what is dense retrieval?" | retrieval tokenize --model all-MiniLM-L6-v2
-          retrieval tokenize --model Llama-3-8B --max-length 32 --no-special-tokens < queries.txt > tokens.jsonl
+          retrieval tokenize --model Llama-3-8B --adapter runs/lora --query < queries.txt > tokens.jsonl
+          retrieval tokenize --model Llama-3-8B --max-length 32 --no-special-tokens < queries.txt
+
+        Prefix, length, special tokens and EOS are those that encode and train use for the model: the encoding contract. A folder with a tokenizer alone has no contract:
+        the tokenizer's own rules hold, and there is no length unless --max-length gives one.
         """;
 
     /// <summary>Makes the verb.</summary>
     public static Command Create()
     {
-        Option<string> model = new("--model") { Description = "Folder with tokenizer.json", HelpName = "DIR", Required = true };
+        Option<string> model = CommonOptions.Model("Folder of a model, or of a tokenizer alone");
+        model.Required = true;
+        Option<string?> adapter = CommonOptions.Adapter();
+        Option<bool> query = new("--query") { Description = "The lines are queries, not passages" };
         Option<int?> maxLength = new("--max-length") { Description = "Keep at most N tokens, special ones included", HelpName = "N" };
-        Option<bool> noSpecialTokens = new("--no-special-tokens") { Description = "Leave out the special tokens around a text" };
-        Command command = new("tokenize", Help) { model, maxLength, noSpecialTokens };
+        Option<bool> noSpecialTokens = new("--no-special-tokens") { Description = "Leave out special tokens and EOS" };
+        Command command = new("tokenize", Help) { model, adapter, query, maxLength, noSpecialTokens };
         command.SetAction(parsed =>
         {
-            Tokenizer tokenizer = Tokenizer.Load(parsed.GetRequiredValue(model));
-            bool special = !parsed.GetValue(noSpecialTokens);
-            int most = parsed.GetValue(maxLength) ?? int.MaxValue, least = special ? tokenizer.SpecialTokenCount : 0;
+            string folder = parsed.GetRequiredValue(model);
+            bool plain = parsed.GetValue(noSpecialTokens);
+            Tokenizer tokenizer = Tokenizer.Load(folder);
+            EncodingContract? contract = File.Exists(Path.Combine(folder, ModelConfig.FileName)) ? EncodingContract.RulesFor(folder, parsed.GetValue(adapter)) : null;
+            EncodingSide side = parsed.GetValue(query) ? EncodingSide.Query : EncodingSide.Passage;
+            bool special = !plain && (contract?.AddSpecialTokens ?? true);
+            int? eos = !plain && contract is { AppendEosToken: true } ? contract.EosTokenId : null;
+            int least = (special ? tokenizer.SpecialTokenCount : 0) + (eos is null ? 0 : 1);
+            int most = parsed.GetValue(maxLength) ?? contract?.MaxLength(side) ?? int.MaxValue;
             if (most < least) throw new InputException($"--max-length {most} is too short: the special tokens alone are {least}");
             ArrayBufferWriter<byte> buffer = new();
             using Utf8JsonWriter writer = new(buffer, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
             while (Console.In.ReadLine() is { } line)
             {
-                Write(writer, line, tokenizer.EncodeWithOffsets(line, special, most));
+                string? input = side == EncodingSide.Query ? contract?.FormatQuery(line) : contract?.FormatPassage(title: null, line);
+                TokenizedText tokens = tokenizer.EncodeWithOffsets(input ?? line, special, eos is null ? most : most - 1);
+                if (eos is { } id) tokens = new TokenizedText([.. tokens.Ids, id], [.. tokens.TypeIds, 0], [.. tokens.Tokens, tokenizer.IdToToken(id) ?? ""], [.. tokens.Offsets, (0, 0)]);
+                Write(writer, line, input, tokens);
                 Console.Out.WriteLine(System.Text.Encoding.UTF8.GetString(buffer.WrittenSpan));
                 buffer.ResetWrittenCount();
                 writer.Reset();
@@ -47,10 +66,11 @@ internal static class TokenizeCommand
         return command;
     }
 
-    private static void Write(Utf8JsonWriter writer, string text, TokenizedText tokens)
+    private static void Write(Utf8JsonWriter writer, string text, string? input, TokenizedText tokens)
     {
         writer.WriteStartObject();
         writer.WriteString("text", text);
+        if (input is not null) writer.WriteString("input", input);
         writer.WriteStartArray("ids");
         foreach (int id in tokens.Ids) writer.WriteNumberValue(id);
         writer.WriteEndArray();

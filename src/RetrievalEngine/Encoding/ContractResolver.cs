@@ -36,6 +36,15 @@ internal static class ContractResolver
         return Override(made, overrides, config, tokenizer);
     }
 
+    /// <summary>The rules for texts alone, without the hashes of the weights, which take as long as reading them.</summary>
+    public static EncodingContract Rules(string modelFolder, string? adapterFolder, ContractOverrides overrides)
+    {
+        ModelConfig config = ModelConfig.Load(modelFolder);
+        Tokenizer tokenizer = Tokenizer.Load(modelFolder);
+        string? file = WrittenBeside(adapterFolder) ?? WrittenBeside(modelFolder);
+        return Override(file is null ? Default(modelFolder, config, tokenizer) : EncodingContract.Load(file), overrides, config, tokenizer);
+    }
+
     /// <summary><paramref name="contract"/> with the content hashes of what lies in the folders.</summary>
     public static EncodingContract WithHashesOf(EncodingContract contract, string modelFolder, string? adapterFolder, Tokenizer tokenizer,
         IProgress<ProgressUpdate>? progress, CancellationToken cancellation)
