@@ -28,15 +28,17 @@ public static class ModelFolder
         ArgumentNullException.ThrowIfNull(contract);
         Directory.CreateDirectory(folder);
         foreach (string old in Directory.EnumerateFiles(folder, "model*.safetensors*")) File.Delete(old);
-        Dictionary<Parameter, Linear> adapted = model.Linears.Where(linear => linear.Lora is not null).ToDictionary(linear => linear.Weight);
+        Dictionary<Parameter, LoraAdapter?> adapted = model.Linears.Where(linear => linear.Lora is not null).ToDictionary(linear => linear.Weight, linear => linear.Lora);
         TensorSource[] tensors =
         [
-            .. model.Parameters.Select(p => adapted.TryGetValue(p, out Linear? linear)
-                ? TensorSource.FromFloat32(p.Name, p.Value.Shape, LoraWeights.Merged(backend, linear), dtype)
-                : TensorSource.FromTensor(p.Name, backend, p.Value, dtype)),
+            .. model.Parameters.Select(p => p.Value.DType == dtype && !adapted.ContainsKey(p)
+                ? TensorSource.FromTensor(p.Name, backend, p.Value, dtype)
+                // One at a time while writing: merged and widened, the whole model may not fit.
+                : new TensorSource(p.Name, dtype, p.Value.Shape, stream =>
+                    TensorSource.FromFloat32(p.Name, p.Value.Shape, LoraWeights.Merged(backend, p.Value, adapted.GetValueOrDefault(p)), dtype).WriteTo(stream))),
         ];
         foreach (string name in s_tokenizerFiles.Where(name => File.Exists(Path.Combine(source, name))))
-            File.Copy(Path.Combine(source, name), Path.Combine(folder, name), overwrite: true);
+            AtomicFile.Write(Path.Combine(folder, name), stream => stream.Write(File.ReadAllBytes(Path.Combine(source, name))));
         string architecture = model.Config.Architecture;
         int head = architecture.IndexOf("For", StringComparison.Ordinal);
         CheckpointWriter.Write(folder, model.Config.ToJson(dtype, head < 0 ? null : $"{architecture.AsSpan(0, head)}Model"), tensors);

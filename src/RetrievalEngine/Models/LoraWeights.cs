@@ -69,15 +69,14 @@ public static class LoraWeights
         Adapter.Save(folder, config, [.. model.LoraParameters.Select(p => TensorSource.FromTensor(p.Name, backend, p.Value, DType.F32))], modulePrefix: "");
     }
 
-    /// <summary>W + scale · B·A of <paramref name="linear"/> as float32 [out, in]; W itself without an adapter.</summary>
-    public static float[] Merged(IBackend backend, Linear linear)
+    /// <summary>W + scale · B·A as float32; <paramref name="weight"/> itself, widened, without an adapter.</summary>
+    public static float[] Merged(IBackend backend, Tensor weight, LoraAdapter? lora)
     {
         ArgumentNullException.ThrowIfNull(backend);
-        ArgumentNullException.ThrowIfNull(linear);
-        using DeviceMemory memory = backend.Allocate(linear.Weight.Value.Count * sizeof(float));
-        Tensor merged = new(memory, 0, linear.Weight.Value.Shape, DType.F32);
-        backend.Cast(linear.Weight.Value, merged);
-        if (linear.Lora is { } lora) backend.MatMul(lora.B.Value, lora.A.Value, merged, alpha: lora.Scale, accumulate: true);
+        using DeviceMemory memory = backend.Allocate(weight.Count * sizeof(float));
+        Tensor merged = new(memory, 0, weight.Shape, DType.F32);
+        backend.Cast(weight, merged);
+        if (lora is not null) backend.MatMul(lora.B.Value, lora.A.Value, merged, alpha: lora.Scale, accumulate: true);
         return backend.ToArray(merged);
     }
 
