@@ -1,0 +1,27 @@
+using System.Collections.Generic;
+using System.Linq;
+using NUnit.Framework;
+using RetrievalEngine.Compute;
+using RetrievalEngine.Compute.Cpu;
+using RetrievalEngine.Verification;
+
+namespace RetrievalEngine.Tests.Verification;
+
+[TestFixture]
+internal sealed class GoldenTrainingTests
+{
+    [TestCase("llama2")]
+    [TestCase("llama3")]
+    [TestCase("mistral")]
+    [TestCase("qwen1.5")]
+    [TestCase("bert")]
+    public void LossesGradientsAndStepsAgreeWithTheReference(string family)
+    {
+        string folder = Goldens.Folder("training", family);
+        using IBackend backend = new CpuBackend(2);
+        List<VerificationItem> items = [.. new TrainingVerifier(backend).Verify(folder, family)];
+        foreach (VerificationItem item in items) TestContext.Out.WriteLine($"{item.Item} {item.Measure} {item.Error:G3} {item.Note}");
+        Assert.That(items.Where(i => i.Outcome != VerificationOutcome.Ok), Is.Empty);
+        Assert.That(items, Has.Count.GreaterThanOrEqualTo(6));
+    }
+}
