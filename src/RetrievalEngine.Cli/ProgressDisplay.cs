@@ -73,7 +73,7 @@ internal static class ProgressDisplay
             {
                 if (!_stages.TryGetValue(value.Stage, out (ProgressTask Task, ProgressRate Rate) stage))
                 {
-                    stage = (context.AddTask(""), new ProgressRate(value.Stage, value.Done, _clock.Elapsed));
+                    stage = (context.AddTask(Markup.Escape(value.Stage)), new ProgressRate(value.Stage, value.Done, _clock.Elapsed));
                     _stages.Add(value.Stage, stage);
                 }
 
