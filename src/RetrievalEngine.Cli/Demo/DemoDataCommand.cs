@@ -23,8 +23,8 @@ internal static class DemoDataCommand
           retrieval demo data --output docs
           retrieval demo data --documentation my-xml-files --output docs
 
-        test/, dev/, train/ and pretrain/ each hold corpus.jsonl, queries.jsonl and qrels.trec; train.jsonl and pretrain.jsonl are training pairs
-        in Tevatron's layout, without negatives yet (retrieval mine adds them).
+        test/, dev/, train/ and pretrain/ are BEIR folders: corpus.jsonl, queries.jsonl, qrels.SPLIT.trec. pretrain.jsonl holds what the base checkpoint
+        is trained on: pairs in Tevatron's layout, without negatives.
         """;
 
     /// <summary>The option that names another source of documentation.</summary>
@@ -69,7 +69,6 @@ internal static class DemoDataCommand
             report.Add($"{name}: {documents} documents, {queries} queries");
         }
 
-        report.Add($"train.jsonl: {TrainingRows.Write(Path.Combine(folder, "train.jsonl"), DemoTrainingRows.OfQueries(collection, DemoSplit.Train))} pairs");
         report.Add($"pretrain.jsonl: {TrainingRows.Write(Path.Combine(folder, "pretrain.jsonl"), DemoTrainingRows.OfPretraining(collection))} pairs");
         return report;
     }

@@ -11,7 +11,7 @@ namespace RetrievalEngine.Cli.Demo;
 internal static class DemoFiles
 {
     /// <summary>File names inside the folder of a split.</summary>
-    public const string Corpus = "corpus.jsonl", Queries = "queries.jsonl", Qrels = "qrels.trec";
+    public const string Corpus = "corpus.jsonl", Queries = "queries.jsonl";
 
     private static readonly JsonWriterOptions s_json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
@@ -34,13 +34,16 @@ internal static class DemoFiles
             json.WriteString("_id", QueryId(d));
             json.WriteString("text", d.Query);
         });
-        AtomicFile.Write(Path.Combine(folder, Qrels), stream =>
+        AtomicFile.Write(Path.Combine(folder, Qrels(split)), stream =>
         {
             using StreamWriter writer = new(stream, new System.Text.UTF8Encoding(false), leaveOpen: true) { NewLine = "\n" };
             foreach (DemoDocument d in asked) writer.WriteLine($"{QueryId(d)} 0 {d.Id} 1");
         });
         return (documents.Count, asked.Count);
     }
+
+    /// <summary>Name of the file with the judgements of <paramref name="split"/>: <c>qrels.test.trec</c>.</summary>
+    public static string Qrels(DemoSplit split) => $"qrels.{split.ToString().ToLowerInvariant()}.trec";
 
     /// <summary>The id of the query that <paramref name="document"/> answers.</summary>
     public static string QueryId(DemoDocument document) => $"q-{document.Id}";

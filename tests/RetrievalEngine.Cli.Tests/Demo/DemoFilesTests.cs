@@ -23,7 +23,7 @@ internal sealed class DemoFilesTests
             Assert.That(ids, Is.EqualTo(collection.Documents.Where(d => d.Split == DemoSplit.Test).Select(d => d.Id)));
             Assert.That((documents, queries), Is.EqualTo((ids.Length, 5)));
             Assert.That(asked, Has.Length.EqualTo(5));
-            Assert.That(File.ReadAllLines(Path.Combine(folder, DemoFiles.Qrels)).Select(l => l.Split(' ')[2]), Is.SubsetOf(ids));
+            Assert.That(File.ReadAllLines(Path.Combine(folder, DemoFiles.Qrels(DemoSplit.Test))).Select(l => l.Split(' ')[2]), Is.SubsetOf(ids));
             Assert.That(corpus[0], Does.Not.Contain("quickly"), "the summary is held out");
         });
     }
