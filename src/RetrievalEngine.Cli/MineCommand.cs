@@ -3,8 +3,11 @@ using System.Collections.Generic;
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
+using System.Linq;
 using System.Threading.Tasks;
+using RetrievalEngine.Compute;
 using RetrievalEngine.Data;
+using RetrievalEngine.Encoding;
 using RetrievalEngine.Search;
 using RetrievalEngine.Training;
 
@@ -18,6 +21,7 @@ internal static class MineCommand
 
         Examples:
           retrieval mine --method bm25 --corpus scifact --train-data scifact --output train.jsonl
+          retrieval mine --index idx/corpus --corpus corpus.jsonl --train-data train.jsonl --relative-margin 0.05 --output harder.jsonl
           retrieval mine --method bm25 --corpus corpus.jsonl --queries queries.tsv --qrels qrels.tsv --num-negatives 7 --output train.jsonl
           retrieval mine --method bm25 --corpus corpus.jsonl --train-data old.jsonl --range-min 10 --range-max 210 --sampling-strategy random \
                          --output train.jsonl
@@ -32,8 +36,11 @@ internal static class MineCommand
     public static Command Create()
     {
         HardNegativeOptions defaults = new();
-        Option<string> method = new("--method") { Description = "How documents are ranked", Required = true };
+        Option<string?> method = new("--method") { Description = "How documents are ranked, where no --index is given: bm25" };
         method.AcceptOnlyFromAmong("bm25");
+        Option<string?> index = new("--index") { Description = "Rank by the vectors of this index of the corpus", HelpName = "DIR" };
+        Option<string?> model = new("--model") { Description = "Where the index's model is, if it moved", HelpName = "DIR" };
+        Option<string?> adapter = CommonOptions.Adapter();
         Option<string> corpus = new("--corpus") { Description = "File or folder with the documents", HelpName = "PATH", Required = true };
         Option<CorpusFormat> format = new("--corpus-format") { Description = "Layout of the corpus", DefaultValueFactory = _ => CorpusFormat.Auto };
         Option<string?> trainData = new("--train-data") { Description = "Training file of any format, or a BEIR folder", HelpName = "PATH" };
@@ -55,11 +62,12 @@ internal static class MineCommand
         Option<bool> quiet = CommonOptions.Quiet(), json = CommonOptions.Json();
         Command command = new("mine", Help)
         {
-            method, corpus, format, trainData, queries, qrels, output, number, rangeMin, rangeMax, relative, absolute, minScore, maxScore,
+            method, index, model, adapter, corpus, format, trainData, queries, qrels, output, number, rangeMin, rangeMax, relative, absolute, minScore, maxScore,
             sampling, seed, k1, b, threads, quiet, json,
         };
         command.Validators.Add(result =>
         {
+            if (Given(result, method) == Given(result, index)) result.AddError("give either --method bm25 or --index");
             bool rows = Given(result, trainData), judged = Given(result, queries) && Given(result, qrels);
             if (rows == judged || Given(result, queries) != Given(result, qrels))
                 result.AddError("give either --train-data, or --queries and --qrels");
@@ -83,13 +91,18 @@ internal static class MineCommand
             MiningSummary summary = ProgressDisplay.Run(isQuiet, progress =>
             {
                 List<Document> documents = [.. Bm25Search.ReadCorpus(parsed.GetRequiredValue(corpus), parsed.GetValue(format), isQuiet, progress)];
-                Bm25Index index = Bm25Search.Index(documents, new Bm25Options(parsed.GetValue(k1), parsed.GetValue(b)), stop);
-                HardNegativeMiner miner = new(documents, new Bm25Ranker(index), options);
                 string corpusPath = parsed.GetRequiredValue(corpus);
                 using TrainingSet rows = parsed.GetValue(trainData) is { } data
                     ? TrainingSet.Open(data, corpus: corpusPath, progress: progress)
                     : TrainingSet.OpenJudged(parsed.GetRequiredValue(queries)!, parsed.GetRequiredValue(qrels)!, corpusPath);
                 foreach (string warning in isQuiet ? [] : rows.Warnings) Console.Error.WriteLine($"warning: {warning}");
+                using IBackend backend = BackendSelection.Create(parsed.GetValue(threads));
+                using DenseIndex? dense = parsed.GetValue(index) is { } folder ? DenseIndex.Open(backend, folder, progress: progress, cancellation: stop) : null;
+                using TextEncoder? encoder = dense?.LoadEncoder(parsed.GetValue(model), parsed.GetValue(adapter), progress, stop);
+                IDocumentRanker ranker = dense is null
+                    ? new Bm25Ranker(Bm25Search.Index(documents, new Bm25Options(parsed.GetValue(k1), parsed.GetValue(b)), stop))
+                    : DenseRanker.Create(dense, encoder!, documents, rows.Select(row => row.Query), options.RangeMax, progress, stop);
+                HardNegativeMiner miner = new(documents, ranker, options);
                 return miner.MineToFile(rows, parsed.GetRequiredValue(output), Bm25Search.Threads(parsed.GetValue(threads)), progress, stop);
             });
             Print(summary, parsed.GetRequiredValue(output), parsed.GetValue(json));

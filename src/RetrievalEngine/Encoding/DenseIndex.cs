@@ -123,6 +123,20 @@ public sealed class DenseIndex : IDisposable
         }
     }
 
+    /// <summary>The id of the vector in <paramref name="row"/>.</summary>
+    public string Id(long row) => _store.Id(row);
+
+    /// <summary>The score of <paramref name="row"/> for one query vector, as <see cref="Rank"/> gives it up to rounding. Any thread may ask.</summary>
+    public float Score(ReadOnlySpan<float> query, long row)
+    {
+        float[] scaled = query.ToArray(), vector = new float[query.Length];
+        if (Manifest.IsNormalized && !Manifest.Contract.Normalize) IndexBuilder.ScaleToLengthOne(scaled, scaled.Length);
+        _store.Read(row, vector);
+        double sum = 0;
+        for (int i = 0; i < vector.Length; i++) sum += (double)scaled[i] * vector[i];
+        return (float)sum;
+    }
+
     /// <inheritdoc/>
     public void Dispose() => _store.Dispose();
 
