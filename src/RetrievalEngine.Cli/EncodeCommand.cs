@@ -3,6 +3,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Threading;
 using System.Threading.Tasks;
+using RetrievalEngine.Checkpoints;
 using RetrievalEngine.Compute;
 using RetrievalEngine.Encoding;
 
@@ -85,7 +86,7 @@ internal static class EncodeCommand
         using IBackend backend = BackendSelection.Create(threads);
         EncodeSummary summary = ProgressDisplay.Run(quiet, progress => CorpusEncoder.Run(backend, options, progress, stop));
         EmbeddingManifest manifest = summary.Manifest;
-        if (!quiet) Warn(manifest);
+        if (!quiet) Warn(manifest, ModelConfig.Load(options.Model));
         if (json)
         {
             JsonOutput.Print(writer =>
@@ -120,8 +121,11 @@ internal static class EncodeCommand
         return ExitCodes.Done;
     }
 
-    private static void Warn(EmbeddingManifest manifest)
+    private static void Warn(EmbeddingManifest manifest, ModelConfig config)
     {
+        if (config.UnknownFields.Count > 0)
+            Console.Error.WriteLine(
+                $"warning: config.json has fields that are not known here and not applied: {string.Join(", ", config.UnknownFields)}");
         EncodingContract contract = manifest.Contract;
         int longest = contract.MaxLength(manifest.Side);
         if (manifest.Truncated > 0)

@@ -18,10 +18,13 @@ internal static class ProgressDisplay
         if (quiet) return work(new Silent());
         if (Console.IsErrorRedirected) return work(new Log(Console.Error, TimeProvider.System));
         IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Error) });
-        return console.Progress()
-            .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn { Width = 20 }, new PercentageColumn())
-            .Start(context => work(new Bars(context)));
+        return Draw(console, work);
     }
+
+    /// <summary>Runs <paramref name="work"/> with a bar a stage on <paramref name="console"/>.</summary>
+    internal static T Draw<T>(IAnsiConsole console, Func<IProgress<ProgressUpdate>, T> work) => console.Progress()
+        .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn { Width = 20 }, new PercentageColumn())
+        .Start(context => work(new Bars(context)));
 
     private sealed class Silent : IProgress<ProgressUpdate>
     {

@@ -111,6 +111,20 @@ internal sealed class EncodeCommandTests
     }
 
     [Test]
+    public async Task Encode_ShardsBeyondMemory_AreRefused() => await Refused("ask for at most 16777216 rows",
+        "encode", "--model", _model, "--input", _corpus, "--output", _files.PathOf("emb"), "--rows-per-shard", "100000000");
+
+    [Test]
+    public async Task Encode_UnknownFieldsOfTheConfiguration_AreNamed()
+    {
+        string config = Path.Combine(_model, "config.json");
+        File.WriteAllText(config, File.ReadAllText(config).Replace("{", "{\"a_novelty\": 3,", StringComparison.Ordinal));
+        CommandRun run = await CommandRun.Of("encode", "--model", _model, "--input", _corpus, "--output", _files.PathOf("emb"));
+        Assert.That((run.ExitCode, run.Error), Is.EqualTo((ExitCodes.Done, run.Error)));
+        Assert.That(run.Error, Does.Contain("not applied: a_novelty"));
+    }
+
+    [Test]
     public async Task Encode_AnotherInputIntoAFinishedFolder_IsRefused()
     {
         await CommandRun.Of("encode", "--model", _model, "--input", _corpus, "--output", _files.PathOf("emb"));

@@ -1,6 +1,7 @@
 using System;
 using System.IO;
 using NUnit.Framework;
+using Spectre.Console;
 
 namespace RetrievalEngine.Cli.Tests;
 
@@ -41,6 +42,27 @@ internal sealed class ProgressTests
             clock.Now += TimeSpan.FromSeconds(seconds);
             log.Report(new ProgressUpdate(stage, done, total, "texts"));
         }
+    }
+
+    [Test]
+    public void Draw_ShowsEachStage()
+    {
+        using StringWriter writer = new();
+        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings
+        {
+            Ansi = AnsiSupport.Yes,
+            Interactive = InteractionSupport.Yes,
+            Out = new AnsiConsoleOutput(writer),
+        });
+        int result = ProgressDisplay.Draw(console, progress =>
+        {
+            progress.Report(new ProgressUpdate("read [input]", 7, 0, "texts"));
+            progress.Report(new ProgressUpdate("encode", 1, 2, "texts", "5 tokens/s"));
+            progress.Report(new ProgressUpdate("encode", 2, 2, "texts", "5 tokens/s"));
+            return 3;
+        });
+        Assert.That(result, Is.EqualTo(3));
+        Assert.That(writer.ToString(), Does.Contain("read [input]: 7 texts").And.Contain("encode: 2 of 2 texts").And.Contain("100%"));
     }
 
     private sealed class Clock : TimeProvider

@@ -20,6 +20,9 @@ public static class CorpusEncoder
 {
     private const int SurveyReport = 10_000;
 
+    /// <summary>A shard is in memory as a whole: 1 GiB of float32.</summary>
+    private const long MaxShardElements = 1 << 28;
+
     /// <summary>Does what <paramref name="options"/> say, or goes on with it, or finds it done.</summary>
     /// <exception cref="InputException">The input, the model or the output cannot be used.</exception>
     /// <exception cref="OperationCanceledException">Stopped; finished shards are there for the next run.</exception>
@@ -30,6 +33,13 @@ public static class CorpusEncoder
         ArgumentNullException.ThrowIfNull(options);
         EmbeddingWriter.RefuseForeign(options.Output);
         EncodingContract contract = EncodingContract.For(options.Model, options.Adapter, options.Overrides, progress, cancellation);
+        if ((long)options.RowsPerShard * contract.Dimensions > MaxShardElements)
+        {
+            long most = MaxShardElements / contract.Dimensions;
+            throw new InputException(
+                $"shards of {options.RowsPerShard} vectors of {contract.Dimensions} numbers are too large; ask for at most {most} rows");
+        }
+
         EmbeddingManifest plan = new()
         {
             Kind = StoreKind.Embeddings,

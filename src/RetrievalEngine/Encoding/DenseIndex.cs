@@ -13,9 +13,6 @@ namespace RetrievalEngine.Encoding;
 /// </summary>
 public sealed class DenseIndex : IDisposable
 {
-    /// <summary>Queries whose results are in memory at once.</summary>
-    private const int QueryBatch = 1024;
-
     private readonly IBackend _backend;
     private readonly EmbeddingStore _store;
     private readonly FlatIndex _flat;
@@ -107,9 +104,10 @@ public sealed class DenseIndex : IDisposable
         int dimensions = _flat.Dimensions, k = (int)Math.Min(excludeSelf ? depth + 1L : depth, Math.Max(1, Rows));
         if (queries.Length != (long)queryIds.Count * dimensions)
             throw new ArgumentException($"{queryIds.Count} queries of {dimensions} dimensions are not {queries.Length} numbers", nameof(queries));
-        for (int first = 0; first < queryIds.Count; first += QueryBatch)
+        int most = FlatIndex.QueriesTogether(k);
+        for (int first = 0; first < queryIds.Count; first += most)
         {
-            int count = Math.Min(QueryBatch, queryIds.Count - first);
+            int count = Math.Min(most, queryIds.Count - first);
             float[] batch = queries.Slice(first * dimensions, count * dimensions).ToArray(), scores = new float[count * k];
             long[] rows = new long[count * k];
             if (Manifest.IsNormalized && !Manifest.Contract.Normalize) IndexBuilder.ScaleToLengthOne(batch, dimensions);

@@ -126,7 +126,9 @@ public sealed record EncodingContract
         IProgress<ProgressUpdate>? progress = null, CancellationToken cancellation = default) =>
         ContractResolver.Resolve(modelFolder, adapterFolder, overrides ?? new ContractOverrides(), progress, cancellation);
 
-    /// <summary>The same without the hashes of weights and adapter, for what concerns texts and tokens only: it must not be stored or compared.</summary>
+    /// <summary>
+    /// The same without the hashes of weights and adapter, for what concerns texts and tokens only: it must not be stored or compared.
+    /// </summary>
     public static EncodingContract RulesFor(string modelFolder, string? adapterFolder = null, ContractOverrides? overrides = null) =>
         ContractResolver.Rules(modelFolder, adapterFolder, overrides ?? new ContractOverrides());
 

@@ -12,8 +12,11 @@ namespace RetrievalEngine.Search;
 /// </summary>
 public sealed class FlatIndex
 {
-    /// <summary>Queries scored in one pass over the rows: enough to make the pass a matrix product, few enough that their lists stay small.</summary>
+    /// <summary>Queries scored in one pass over the rows: enough to make the pass a matrix product.</summary>
     private const int QueryBatch = 1024;
+
+    /// <summary>Results of one pass, over all its queries: fewer queries go together where each wants many.</summary>
+    private const int ResultBatch = 1 << 24;
 
     private readonly IBackend _backend;
     private readonly Tensor[] _shards;
@@ -60,13 +63,17 @@ public sealed class FlatIndex
             throw new ArgumentException(
                 $"{count} queries with {k} results each need {results} scores and rows, not {scores.Length} and {rows.Length}");
 
-        for (int first = 0; first < count; first += QueryBatch)
+        int most = QueriesTogether(k);
+        for (int first = 0; first < count; first += most)
         {
-            int batch = Math.Min(QueryBatch, count - first);
+            int batch = Math.Min(most, count - first);
             ReadOnlySpan<float> part = queries.Slice(first * Dimensions, batch * Dimensions);
             SearchBatch(part, k, scores.Slice(first * k, batch * k), rows.Slice(first * k, batch * k), cancellation);
         }
     }
+
+    /// <summary>How many queries that want <paramref name="k"/> results each are scored in one pass.</summary>
+    public static int QueriesTogether(int k) => Math.Clamp(ResultBatch / k, 1, QueryBatch);
 
     private void SearchBatch(ReadOnlySpan<float> queries, int k, Span<float> scores, Span<long> rows, CancellationToken cancellation)
     {
