@@ -15,9 +15,15 @@ internal sealed class AllocationTests
         using Arena arena = new(backend);
         Tensor x = arena.Allocate(new Shape(512, 64)), y = arena.Allocate(new Shape(512, 64)), weight = arena.Allocate(new Shape(64));
         Tensor rstd = arena.Allocate(new Shape(512)), mean = arena.Allocate(new Shape(512)), gradient = arena.Allocate(new Shape(64));
-        Tensor result = arena.Allocate(new Shape(1));
+        Tensor result = arena.Allocate(new Shape(1)), cuSeqLens = arena.Allocate(new Shape(3), DType.I32), lse = arena.Allocate(new Shape(4, 512));
+        new[] { 0, 400, 512 }.CopyTo(cuSeqLens.AsSpan<int>());
+        Tensor heads = x.Reshape(512, 4, 16), output = arena.Allocate(heads.Shape), dk = arena.Allocate(heads.Shape), dv = arena.Allocate(heads.Shape);
+        Tensor bias = arena.Allocate(new Shape(32, 4)), dbias = arena.Allocate(bias.Shape);
+        AttentionOptions options = new(0.25f, WindowRight: 0);
         backend.Fill(x, 1);
         backend.Fill(weight, 1);
+        backend.Fill(bias, 0);
+        backend.Fill(dbias, 0);
         Step();
         Step();
         long before = GC.GetAllocatedBytesForCurrentThread();
@@ -32,6 +38,9 @@ internal sealed class AllocationTests
             backend.LayerNormBackward(y, x, weight, mean, rstd, y, accumulate: false, gradient, gradient);
             backend.RmsNormForward(x, default, weight, 0, 1e-5f, default, y, rstd);
             backend.RmsNormBackward(y, x, weight, 0, rstd, y, accumulate: false, gradient);
+            backend.AttentionForward(heads, heads, heads, cuSeqLens, 512, options, bias, output, lse);
+            backend.AttentionBackward(
+                heads, heads, heads, heads, output, lse, cuSeqLens, 512, options, bias, y.Reshape(512, 4, 16), dk, dv, dbias);
             backend.SumOfSquares(x, result, accumulate: false);
         }
     }

@@ -29,6 +29,16 @@ internal sealed class VectorMathTests
     }
 
     [Test]
+    public void Exp2_is_within_2e_7_and_ends_in_zero()
+    {
+        Assert.That(LargestError(VectorMath.Exp2, x => Math.Pow(2, x), -126, 127, relative: true), Is.LessThan(2e-7));
+        Assert.That(VectorMath.Exp2(Vector512.Create(-126.6f))[0], Is.Zero);
+        Assert.That(VectorMath.Exp2(Vector512.Create(float.NegativeInfinity))[0], Is.Zero);
+        Assert.That(VectorMath.Exp2(Vector512.Create(float.NaN))[0], Is.NaN);
+        Assert.That(VectorMath.Exp2(Vector512<float>.Zero)[0], Is.EqualTo(1f));
+    }
+
+    [Test]
     public void Tanh_is_within_4e_7()
     {
         Assert.That(LargestError(VectorMath.Tanh, Math.Tanh, -12, 12, relative: true), Is.LessThan(4e-7));
