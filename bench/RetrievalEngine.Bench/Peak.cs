@@ -3,11 +3,12 @@ using System.Diagnostics;
 using System.Linq;
 using System.Runtime.Intrinsics;
 using System.Threading;
+using RetrievalEngine.Compute.Cpu;
 
 namespace RetrievalEngine.Bench;
 
 /// <summary>What the machine can do at best, measured in the run whose results are held against it.</summary>
-internal static class Peak
+internal static unsafe class Peak
 {
     /// <summary>
     /// float32 fused multiply-adds in flops per second over <paramref name="threads"/> threads: 16 independent accumulators of 512 bits each, best of many
@@ -43,6 +44,14 @@ internal static class Peak
         return best;
     }
 
+    /// <summary>Bytes per second that <paramref name="threads"/> threads read from memory, in passes over <paramref name="bytes"/> bytes at <paramref name="start"/>, median of several.</summary>
+    public static double Read(int threads, byte* start, long bytes)
+    {
+        using Workers workers = new(threads);
+        long each = bytes / threads / 512 * 512;
+        return each * threads / Timing.Median(() => workers.Run(new ReadJob((float*)start, each / sizeof(float)), threads), 7);
+    }
+
     private static float Chains(int rounds)
     {
         Vector512<float> x = Vector512.Create(0.999f), y = Vector512.Create(0.001f);
@@ -68,5 +77,29 @@ internal static class Peak
         }
 
         return Vector512.Sum(a0 + a1 + a2 + a3 + a4 + a5 + a6 + a7 + b0 + b1 + b2 + b3 + b4 + b5 + b6 + b7);
+    }
+
+    private readonly struct ReadJob(float* start, long floatsPerTask) : IJob
+    {
+        private static float Sink { get; set; }
+
+        public void Run(int task)
+        {
+            Vector512<float> a = default, b = default, c = default, d = default, e = default, f = default, g = default, h = default;
+            float* from = start + task * floatsPerTask, end = from + floatsPerTask;
+            for (; from < end; from += 128)
+            {
+                a += Vector512.Load(from);
+                b += Vector512.Load(from + 16);
+                c += Vector512.Load(from + 32);
+                d += Vector512.Load(from + 48);
+                e += Vector512.Load(from + 64);
+                f += Vector512.Load(from + 80);
+                g += Vector512.Load(from + 96);
+                h += Vector512.Load(from + 112);
+            }
+
+            Sink = Vector512.Sum(a + b + c + d + (e + f + g + h));
+        }
     }
 }

@@ -1,6 +1,7 @@
 using BenchmarkDotNet.Running;
 using RetrievalEngine.Bench;
 
+// Comparisons with peers need pairs taken in turn within one run: they are programs of their own. The rest is BenchmarkDotNet's.
 switch (args)
 {
     case ["training-step", .. string[] rest]:
@@ -11,6 +12,18 @@ switch (args)
         break;
     case ["encoder-speed"]:
         EncoderSpeed.Run();
+        break;
+    case ["peaks"]:
+        PeaksReport.Run();
+        break;
+    case ["matmul", .. string[] rest]:
+        MatMulReport.Run(rest);
+        break;
+    case ["lora"]:
+        LoraReport.Run();
+        break;
+    case ["topk"]:
+        TopKReport.Run();
         break;
     default:
         BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);

@@ -46,6 +46,7 @@ public static class Storage
                 DType.F32 => MemoryMarshal.Cast<byte, float>(bytes)[i],
                 DType.F16 => (double)MemoryMarshal.Cast<byte, Half>(bytes)[i],
                 DType.BF16 => BitConverter.UInt32BitsToSingle((uint)MemoryMarshal.Cast<byte, ushort>(bytes)[i] << 16),
+                DType.I8 => (sbyte)bytes[i],
                 _ => throw new ArgumentOutOfRangeException(nameof(dtype)),
             };
         }

@@ -25,6 +25,13 @@ public sealed unsafe partial class CpuBackend
     private void Multiply(Operand left, Operand right, float* c, long m, long n, long k, float alpha = 1, bool accumulate = false, float* bias = null,
         Activation activation = Activation.None)
     {
+        if (RowProduct.Takes(m, n, k, right))
+        {
+            RowProduct product = new(right, (float*)left.Data, c, n, k, alpha, accumulate, bias, activation);
+            _workers.Run(product, product.Tasks);
+            return;
+        }
+
         GemmPlan plan = new(m, stackalloc GemmSource[1], stackalloc GemmSegment[1], stackalloc GemmProduct[1]);
         int source = plan.Source(left, k);
         plan.Product(c, n, n, alpha, accumulate, bias, activation);

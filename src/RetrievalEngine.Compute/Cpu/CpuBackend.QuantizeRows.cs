@@ -1,4 +1,5 @@
 using System;
+using System.Runtime.Intrinsics;
 
 namespace RetrievalEngine.Compute.Cpu;
 
@@ -20,13 +21,37 @@ public sealed unsafe partial class CpuBackend
             for (long i = task * rowsPerTask; i < end; i++)
             {
                 float* from = x + i * d;
-                sbyte* to = q + i * d;
+                Vector512<float> most = default;
+                long j = 0;
+                for (; j <= d - VectorMath.Width; j += VectorMath.Width) most = Vector512.Max(most, Vector512.Abs(Vector512.Load(from + j)));
                 float max = 0;
-                for (long j = 0; j < d; j++) max = MathF.Max(max, MathF.Abs(from[j]));
-                float scale = max / 127;
-                scales[i] = scale;
-                for (long j = 0; j < d; j++) to[j] = scale == 0 ? (sbyte)0 : (sbyte)Math.Clamp(MathF.Round(from[j] / scale), -127, 127);
+                for (int lane = 0; lane < VectorMath.Width; lane++) max = MathF.Max(max, most[lane]);
+                for (; j < d; j++) max = MathF.Max(max, MathF.Abs(from[j]));
+                scales[i] = max / 127;
+                Quantize(from, q + i * d, scales[i]);
             }
+        }
+
+        private void Quantize(float* from, sbyte* to, float scale)
+        {
+            if (scale == 0)
+            {
+                new Span<sbyte>(to, checked((int)d)).Clear();
+                return;
+            }
+
+            Vector512<float> divisor = Vector512.Create(scale);
+            long j = 0;
+            for (; j <= d - VectorMath.Width; j += VectorMath.Width)
+            {
+                // Above 127 only where the scale is so small that it lost digits.
+                Vector512<float> value = Vector512.Round(Vector512.Load(from + j) / divisor);
+                Vector512<int> rounded = Vector512.ConvertToInt32(Vector512.Min(Vector512.Max(value, Vector512.Create(-127f)), Vector512.Create(127f)));
+                Vector256<short> words = Vector256.Narrow(rounded.GetLower(), rounded.GetUpper());
+                Vector128.Narrow(words.GetLower(), words.GetUpper()).Store(to + j);
+            }
+
+            for (; j < d; j++) to[j] = (sbyte)Math.Clamp(MathF.Round(from[j] / scale), -127, 127);
         }
     }
 }

@@ -1,8 +1,20 @@
+using System;
+using System.Numerics;
+using System.Runtime.Intrinsics;
+using System.Threading;
+using RetrievalEngine.Compute.Cpu.Gemm;
+
 namespace RetrievalEngine.Compute.Cpu;
 
 public sealed unsafe partial class CpuBackend
 {
-    /// <inheritdoc cref="IBackend.ScoreTopK"/>
+    // A pass reads all rows once: as many queries as are worth it, as long as what is collected for them stays small.
+    private const long QueriesPerPass = 252, CandidateBytesPerPass = 64 << 20;
+
+    // Rows that stay in the level 2 cache while all queries of the pass meet them.
+    private const long RowBlockBytes = 192 << 10;
+
+    /// <inheritdoc/>
     public void ScoreTopK(Tensor queries, Tensor rows, Tensor rowScales, long firstRow, Tensor scores, Tensor indices, bool merge)
     {
         (long q, long n, long d, long k) = OpChecks.ScoreTopK(queries, rows, rowScales, firstRow, scores, indices);
@@ -12,39 +24,190 @@ public sealed unsafe partial class CpuBackend
             indices.AsSpan<long>().Fill(-1);
         }
 
-        if (k == 0) return;
-        _workers.Run(new ScoreJob(Pointer<float>(queries), rows, Pointer<float>(rowScales), firstRow, n, d, k, Pointer<float>(scores), Pointer<long>(indices)), checked((int)q));
+        // A candidate's row has 32 bits.
+        for (long start = 0; start < n && k > 0 && q > 0; start += uint.MaxValue)
+        {
+            long count = Math.Min(uint.MaxValue, n - start), room = Candidates.Room(k, count);
+            long queriesPerPass = Math.Clamp(CandidateBytesPerPass / (_workers.Count * room * sizeof(ulong)), 1, QueriesPerPass);
+            for (long query = 0; query < q; query += queriesPerPass)
+            {
+                int passQueries = (int)Math.Min(queriesPerPass, q - query);
+                ScorePass(new ScorePlan(Pointer<float>(queries) + query * d, passQueries, Pointer<byte>(rows) + start * d * rows.DType.Size(), rows.DType,
+                    rowScales.IsEmpty ? null : Pointer<float>(rowScales) + start, count, d, firstRow + start, k, checked((int)room), Pointer<float>(scores) + query * k,
+                    Pointer<long>(indices) + query * k));
+            }
+        }
     }
 
-    private readonly struct ScoreJob(float* queries, Tensor rows, float* rowScales, long firstRow, long n, long d, long k, float* scores, long* indices) : IJob
+    private void ScorePass(ScorePlan plan)
     {
-        public void Run(int task)
+        int rowsPerBlock = (int)Math.Clamp(RowBlockBytes / Math.Max(1, plan.D * sizeof(float)) / 16 * 16, 16, 256);
+        int lanes = (int)Math.Min(_workers.Count, (plan.N + rowsPerBlock - 1) / rowsPerBlock);
+        // Few queries meet rows as they are stored; for many they are widened once.
+        long widened = plan.DType == DType.F32 || plan.Queries <= DotKernel.Queries ? 0 : rowsPerBlock * plan.D;
+        long laneFloats = (widened + (long)plan.Queries * rowsPerBlock + 15) / 16 * 16;
+        long keys = (long)lanes * plan.Queries * plan.Room, lists = (long)lanes * plan.Queries;
+        using Scratch.Loan loan = _scratch.Rent(64 + keys * sizeof(ulong) + lists * sizeof(Candidates) + 128 + lanes * laneFloats * sizeof(float));
+        ulong* key = (ulong*)loan.Pointer;
+        long* next = (long*)(key + keys);
+        Candidates* list = (Candidates*)(next + 8);
+        float* room = (float*)(((nint)(list + lists) + 63) & ~63);
+        for (long i = 0; i < lists; i++)
         {
-            float* query = queries + task * d, list = scores + task * k;
-            long* ids = indices + task * k;
-            for (long i = 0; i < n; i++)
+            long last = (i % plan.Queries + 1) * plan.K - 1;
+            list[i].Begin(key + i * plan.Room, plan.Room, (int)Math.Min(plan.K, plan.Room), plan.Indices[last] < 0 ? float.NegativeInfinity : plan.Scores[last]);
+        }
+
+        *next = 0;
+        _workers.Run(new ScoreJob(plan, rowsPerBlock, widened, list, next, room, laneFloats), lanes);
+        _workers.Run(new MergeJob(plan, lanes, list), plan.Queries);
+    }
+
+    /// <summary>One pass: some queries, all rows.</summary>
+    private readonly struct ScorePlan(float* queries, int queryCount, byte* rows, DType dtype, float* scales, long n, long d, long firstRow, long k, int room, float* scores, long* indices)
+    {
+        public float* QueryData => queries;
+
+        public int Queries => queryCount;
+
+        public byte* Rows => rows;
+
+        public DType DType => dtype;
+
+        public float* Scales => scales;
+
+        public long N => n;
+
+        public long D => d;
+
+        public long FirstRow => firstRow;
+
+        public long K => k;
+
+        public int Room => room;
+
+        public float* Scores => scores;
+
+        public long* Indices => indices;
+    }
+
+    /// <summary>A thread takes blocks of rows, the lower ones first, and collects candidates of its own.</summary>
+    private readonly struct ScoreJob(ScorePlan plan, int rowsPerBlock, long widened, Candidates* lists, long* next, float* room, long laneFloats) : IJob
+    {
+        public void Run(int lane)
+        {
+            float* block = room + lane * laneFloats, scores = block + widened;
+            Candidates* list = lists + (long)lane * plan.Queries;
+            for (long first = Take(); first < plan.N; first = Take())
             {
-                float score = 0;
-                for (long j = 0; j < d; j++) score += query[j] * (rows.DType == DType.I8 ? Pointer<sbyte>(rows)[i * d + j] : rows.DType == DType.F32 ? Pointer<float>(rows)[i * d + j] : rows.DType == DType.F16 ? (float)Pointer<System.Half>(rows)[i * d + j] : System.BitConverter.UInt32BitsToSingle((uint)Pointer<ushort>(rows)[i * d + j] << 16));
-                if (rowScales != null) score *= rowScales[i];
-                if (Before(score, firstRow + i, list[k - 1], ids[k - 1])) Insert(list, ids, score, firstRow + i);
+                int count = (int)Math.Min(rowsPerBlock, plan.N - first);
+                switch (plan.DType)
+                {
+                    case DType.F32:
+                        Multiply<FloatF32>(first, count, block, scores);
+                        break;
+                    case DType.BF16:
+                        Multiply<FloatBF16>(first, count, block, scores);
+                        break;
+                    case DType.F16:
+                        Multiply<FloatF16>(first, count, block, scores);
+                        break;
+                    default:
+                        Multiply<FormatI8>(first, count, block, scores);
+                        break;
+                }
+
+                for (int query = 0; query < plan.Queries; query++) Collect(list + query, scores + (long)query * rowsPerBlock, first, count);
             }
         }
 
-        private void Insert(float* list, long* ids, float score, long id)
+        private long Take() => (Interlocked.Increment(ref *next) - 1) * rowsPerBlock;
+
+        private void Multiply<TFormat>(long first, int count, float* block, float* scores)
+            where TFormat : struct, IElementFormat
         {
-            long place = k - 1;
-            for (; place > 0 && Before(score, id, list[place - 1], ids[place - 1]); place--)
+            long stride = plan.D * TFormat.Size;
+            byte* rows = plan.Rows + first * stride;
+            if (widened == 0)
             {
-                list[place] = list[place - 1];
-                ids[place] = ids[place - 1];
+                DotKernel.Multiply<TFormat>(rows, stride, count, plan.QueryData, plan.D, plan.Queries, plan.D, scores, rowsPerBlock);
+                return;
             }
 
-            list[place] = score;
-            ids[place] = id;
+            // Whole vectors, and what is left over by itself: nothing beyond the rows is read.
+            long elements = count * plan.D, i = 0;
+            for (; i <= elements - 16; i += 16) TFormat.Load(rows + i * TFormat.Size).Store(block + i);
+            byte* rest = stackalloc byte[16 * sizeof(float)];
+            Buffer.MemoryCopy(rows + i * TFormat.Size, rest, 16 * sizeof(float), (elements - i) * TFormat.Size);
+            VectorMath.StorePartial(TFormat.Load(rest), block + i, (int)(elements - i));
+            DotKernel.Multiply<FloatF32>((byte*)block, plan.D * sizeof(float), count, plan.QueryData, plan.D, plan.Queries, plan.D, scores, rowsPerBlock);
         }
 
-        private static bool Before(float score, long id, float otherScore, long otherId) =>
-            otherId < 0 || score > otherScore || (score == otherScore && id < otherId);
+        private void Collect(Candidates* list, float* scores, long first, int count)
+        {
+            float* scales = plan.Scales == null ? null : plan.Scales + first;
+            int i = 0;
+            for (; i <= count - 16; i += 16)
+            {
+                Vector512<float> values = Vector512.Load(scores + i);
+                if (scales != null) values *= Vector512.Load(scales + i);
+                ulong mask = Vector512.GreaterThanOrEqual(values, Vector512.Create(list->Threshold)).ExtractMostSignificantBits();
+                for (; mask != 0; mask &= mask - 1)
+                {
+                    int lane = BitOperations.TrailingZeroCount(mask);
+                    if (values[lane] >= list->Threshold) list->Add(values[lane], (uint)(first + i + lane));
+                }
+            }
+
+            for (; i < count; i++)
+            {
+                float value = scales == null ? scores[i] : scores[i] * scales[i];
+                if (value >= list->Threshold) list->Add(value, (uint)(first + i));
+            }
+        }
+    }
+
+    /// <summary>The candidates of all threads for a query, sorted and merged into its list.</summary>
+    private readonly struct MergeJob(ScorePlan plan, int lanes, Candidates* lists) : IJob
+    {
+        public void Run(int query)
+        {
+            Candidates* list = lists + query;
+            for (int lane = 1; lane < lanes; lane++) list->Add(lists[(long)lane * plan.Queries + query]);
+            ReadOnlySpan<ulong> found = list->Sorted();
+            float* scores = plan.Scores + query * plan.K;
+            long* indices = plan.Indices + query * plan.K;
+            long before = plan.K;
+            while (before > 0 && indices[before - 1] < 0) before--;
+
+            // How many of either stay; then from the last place to the first, so that nothing is overwritten before it has moved.
+            long total = Math.Min(plan.K, before + found.Length), old = 0;
+            int fresh = 0;
+            while (old + fresh < total)
+            {
+                if (fresh < found.Length && (old == before || IsBefore(found[fresh], scores[old], indices[old]))) fresh++;
+                else old++;
+            }
+
+            for (long place = total - 1; fresh > 0; place--)
+            {
+                if (old > 0 && IsBefore(found[fresh - 1], scores[old - 1], indices[old - 1]))
+                {
+                    old--;
+                    (scores[place], indices[place]) = (scores[old], indices[old]);
+                }
+                else
+                {
+                    fresh--;
+                    (scores[place], indices[place]) = (Candidates.Score(found[fresh]), plan.FirstRow + Candidates.Row(found[fresh]));
+                }
+            }
+        }
+
+        private bool IsBefore(ulong key, float score, long index)
+        {
+            float other = Candidates.Score(key);
+            return other > score || (other == score && plan.FirstRow + Candidates.Row(key) < index);
+        }
     }
 }

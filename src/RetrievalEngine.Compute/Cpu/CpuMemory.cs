@@ -1,5 +1,4 @@
 using System;
-using System.Runtime.InteropServices;
 
 namespace RetrievalEngine.Compute.Cpu;
 
@@ -14,7 +13,7 @@ public sealed unsafe class CpuMemory : DeviceMemory
     public CpuMemory(long bytes)
         : base(bytes)
     {
-        _pointer = (byte*)NativeMemory.AlignedAlloc((nuint)Math.Max(bytes, 1), 64);
+        _pointer = HostMemory.Allocate(bytes);
     }
 
     /// <summary>Views a mapped file, which stays open for as long as this lives.</summary>
@@ -48,6 +47,6 @@ public sealed unsafe class CpuMemory : DeviceMemory
     /// <inheritdoc/>
     protected override void Release()
     {
-        if (_file is null) NativeMemory.AlignedFree(_pointer);
+        if (_file is null) HostMemory.Free(_pointer);
     }
 }

@@ -15,11 +15,15 @@ internal static unsafe class FloatFormats
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> WidenF16(Vector256<ushort> x)
     {
-        Vector512<uint> bits = Wide(x), magnitude = (bits & Vector512.Create(0x7FFFu)) << 13;
-        // The exponent is 112 too small: multiplied in, so that subnormals become normal; infinities and NaN get theirs outright.
-        Vector512<uint> scaled = (magnitude.AsSingle() * Vector512.Create(5.192296858534828e33f)).AsUInt32();
-        Vector512<uint> special = Vector512.GreaterThanOrEqual(magnitude, Vector512.Create(0x7C00u << 13)) & Vector512.Create(0x7F800000u);
-        return (scaled | special | ((bits & Vector512.Create(0x8000u)) << 16)).AsSingle();
+        Vector256<short> signed = x.AsInt16();
+        Vector512<int> wide = Avx512F.IsSupported
+            ? Avx512F.ConvertToVector512Int32(signed)
+            : Vector512.Create(Vector256.WidenLower(signed), Vector256.WidenUpper(signed));
+        // The copies of the sign leave room for the wider exponent, which is 112 too small: multiplied in, so that subnormals become normal.
+        Vector512<float> scaled = ((wide << 13) & Vector512.Create(unchecked((int)0x8FFFE000))).AsSingle() * Vector512.Create(5.192296858534828e33f);
+        // Infinities and NaN came out as 65536 and more.
+        Vector512<float> special = Vector512.GreaterThanOrEqual(Vector512.Abs(scaled), Vector512.Create(65536f)) & Vector512.Create(float.PositiveInfinity);
+        return scaled | special;
     }
 
     /// <summary>Rounds to bfloat16, nearest even; NaN stays NaN.</summary>

@@ -1,4 +1,6 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace RetrievalEngine.Compute.Cpu;
 
@@ -17,9 +19,12 @@ internal readonly unsafe struct FormatI8 : IElementFormat
 {
     public static int Size => 1;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Load(byte* source)
     {
-        Vector256<short> wide = Vector256.Create(Vector128.WidenLower(Vector128.Load((sbyte*)source)), Vector128.WidenUpper(Vector128.Load((sbyte*)source)));
+        Vector128<sbyte> bytes = Vector128.Load((sbyte*)source);
+        if (Avx512F.IsSupported) return Vector512.ConvertToSingle(Avx512F.ConvertToVector512Int32(bytes));
+        Vector256<short> wide = Vector256.Create(Vector128.WidenLower(bytes), Vector128.WidenUpper(bytes));
         return Vector512.ConvertToSingle(Vector512.Create(Vector256.WidenLower(wide), Vector256.WidenUpper(wide)));
     }
 }

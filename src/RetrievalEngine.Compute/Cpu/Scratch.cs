@@ -1,6 +1,5 @@
 using System;
 using System.Collections.Generic;
-using System.Runtime.InteropServices;
 using System.Threading;
 
 namespace RetrievalEngine.Compute.Cpu;
@@ -18,15 +17,15 @@ internal sealed unsafe class Scratch : IDisposable
     {
         (nint Pointer, long Bytes) block = Take(bytes);
         if (block.Pointer != 0 && block.Bytes >= bytes) return new Loan(this, block.Pointer, block.Bytes);
-        NativeMemory.AlignedFree((void*)block.Pointer);
+        HostMemory.Free((void*)block.Pointer);
         long rounded = (Math.Max(bytes, 1) + 4095) / 4096 * 4096;
-        return new Loan(this, (nint)NativeMemory.AlignedAlloc((nuint)rounded, 64), rounded);
+        return new Loan(this, (nint)HostMemory.Allocate(rounded), rounded);
     }
 
     /// <summary>Frees what is not on loan.</summary>
     public void Dispose()
     {
-        foreach ((nint pointer, _) in _free) NativeMemory.AlignedFree((void*)pointer);
+        foreach ((nint pointer, _) in _free) HostMemory.Free((void*)pointer);
         _free.Clear();
     }
 

@@ -7,8 +7,8 @@ namespace RetrievalEngine.Compute.Cpu.Gemm;
 /// <summary>A <see cref="GemmPlan"/> being computed: how it is cut into blocks, and the tasks of the threads.</summary>
 internal readonly unsafe struct GemmBlocks
 {
-    private const int KBlock = 256;
-    private const long KSpan = 1024;
+    // A panel of columns, 128 KiB, comes from the level 2 cache as fast as it is multiplied: a longer k saves reading and writing c.
+    private const int KBlock = 1024;
     private const int Lines = 16;
     private const int PanelsPerRowBlock = 12;
     private const int DirectPanels = 4;
@@ -285,23 +285,17 @@ internal readonly unsafe struct GemmBlocks
         private void Multiply(GemmProduct* product, long firstPanel, long endPanel, float* left, float* tile)
         {
             GemmChunk* begin = shared.Chunks + product->FirstChunk, end = begin + product->Chunks;
-            for (GemmChunk* span = begin, spanEnd; span < end; span = spanEnd)
+            for (GemmChunk* chunk = begin; chunk < end; chunk++)
             {
-                // Of the left sides as much as stays in the level 2 cache; a panel of columns stays in the level 1 cache.
-                spanEnd = span + 1;
-                while (spanEnd < end && spanEnd->Start + spanEnd->K - span->Start <= KSpan) spanEnd++;
+                GemmSource* source = blocks._sources + chunk->Source;
                 for (long column = product->FirstPanel; column < product->EndPanel; column++)
                 {
-                    float* right = product->Packed + (column - product->FirstPanel) * product->PanelFloats;
-                    for (GemmChunk* chunk = span; chunk < spanEnd; chunk++)
+                    float* a = left + source->Offset * panelsPerBlock + chunk->FirstK * blocks._height;
+                    float* b = product->Packed + (column - product->FirstPanel) * product->PanelFloats + chunk->Start * product->Width;
+                    for (long panel = firstPanel; panel < endPanel; panel++)
                     {
-                        GemmSource* source = blocks._sources + chunk->Source;
-                        float* a = left + source->Offset * panelsPerBlock + chunk->FirstK * blocks._height, b = right + chunk->Start * product->Width;
-                        for (long panel = firstPanel; panel < endPanel; panel++)
-                        {
-                            blocks.Multiply(product, chunk == begin, chunk + 1 == end, chunk->K, panel, column * product->Width, a, blocks._height, b, product->Width, tile);
-                            a += source->PanelFloats;
-                        }
+                        blocks.Multiply(product, chunk == begin, chunk + 1 == end, chunk->K, panel, column * product->Width, a, blocks._height, b, product->Width, tile);
+                        a += source->PanelFloats;
                     }
                 }
             }

@@ -50,6 +50,12 @@ internal static unsafe class Kernel512
         Vector512<float> c11 = default, d11 = default;
         Vector512<float> c12 = default, d12 = default;
         Vector512<float> c13 = default, d13 = default;
+        for (long row = 0; row < TRows.Value; row++)
+        {
+            Sse.Prefetch1(c + row * strideC);
+            Sse.Prefetch1(c + row * strideC + 31);
+        }
+
         for (; k > 0; k--)
         {
             Vector512<float> b0 = Vector512.Load(b), b1 = TVectors.Value > 1 ? Vector512.Load(b + 16) : default;

@@ -1,0 +1,209 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using System.Runtime.InteropServices;
+using NUnit.Framework;
+using RetrievalEngine.TestKit;
+
+namespace RetrievalEngine.Compute.Tests;
+
+[TestFixtureSource(typeof(Backends), nameof(Backends.All))]
+[Category("Ops")]
+internal sealed class ScoreTopKTests(TestBackend backend)
+{
+    private static readonly DType[] s_types = [DType.F32, DType.F16, DType.BF16, DType.I8];
+
+    private static IEnumerable<Case> Cases()
+    {
+        foreach (DType dtype in s_types)
+        {
+            yield return new Case(1, 100, 20, 7, dtype);
+            yield return new Case(9, 700, 33, 50, dtype);
+            yield return new Case(3, 5, 64, 8, dtype);
+        }
+
+        foreach (int queries in (int[])[2, 3, 4, 5, 6, 7, 13]) yield return new Case(queries, 131, 48, 10, DType.F32);
+        foreach (int width in Sizes.VectorOrNone) yield return new Case(7, 40, width, 5, DType.BF16);
+        foreach (int rows in (int[])[1, 2, 3, 4, 5, 15, 16, 17, 63, 64, 65, 2000]) yield return new Case(2, rows, 24, 12, DType.F32);
+        yield return new Case(300, 900, 16, 3, DType.F32);
+        yield return new Case(2, 3000, 8, 3000, DType.F32);
+        yield return new Case(2, 3000, 8, 1, DType.F32);
+        yield return new Case(0, 30, 8, 4, DType.F32);
+        yield return new Case(3, 0, 8, 4, DType.F32);
+        yield return new Case(3, 30, 8, 0, DType.F32);
+    }
+
+    [TestCaseSource(nameof(Cases))]
+    public void Finds_the_best(Case c)
+    {
+        Data data = new(c, 1, backend);
+        (float[] scores, long[] indices) = data.Search(firstRow: 1000);
+        for (int query = 0; query < c.Queries; query++)
+        {
+            (double Score, int Row)[] expected = [.. data.Exact(query).Select((score, row) => (score, row)).OrderByDescending(s => s.score).ThenBy(s => s.row)];
+            HashSet<long> seen = [];
+            for (int place = 0; place < c.K; place++)
+            {
+                float score = scores[query * c.K + place];
+                long index = indices[query * c.K + place];
+                if (place >= c.Rows)
+                {
+                    Assert.That((score, index), Is.EqualTo((float.NegativeInfinity, -1L)));
+                    continue;
+                }
+
+                // Rows whose scores differ by rounding alone may have changed places.
+                Assert.That(score, Is.EqualTo(expected[place].Score).Within(2e-5), $"query {query}, place {place}");
+                Assert.That(score, Is.EqualTo(data.Exact(query)[index - 1000]).Within(2e-5), $"query {query}, place {place}");
+                Assert.That(seen.Add(index), $"row {index} twice");
+                if (place > 0) Assert.That(scores[query * c.K + place - 1], Is.GreaterThanOrEqualTo(score));
+            }
+        }
+
+        if (data.Backend != Backends.All.First(b => b.Family == backend.Family))
+            Assert.That(new Data(c, 1, Backends.All[0]).Search(1000), Is.EqualTo((scores, indices)), "on one thread");
+        Assert.That(data.Search(1000), Is.EqualTo((scores, indices)), "on a second run");
+    }
+
+    [Test]
+    public void Scores_do_not_depend_on_the_other_queries([ValueSource(nameof(s_types))] DType dtype, [Values(5, 64, 770)] int width)
+    {
+        Case c = new(40, 300, width, 20, dtype);
+        Data data = new(c, 2, backend);
+        (float[] scores, long[] indices) = data.Search(0);
+        foreach ((int first, int count) in new[] { (0, 1), (39, 1), (3, 2), (5, 6), (0, 7), (10, 17) })
+        {
+            (float[] some, long[] rows) = data.Search(0, first, count);
+            Assert.That(some, Is.EqualTo(scores.Skip(first * c.K).Take(count * c.K)), $"{count} queries from {first}");
+            Assert.That(rows, Is.EqualTo(indices.Skip(first * c.K).Take(count * c.K)));
+        }
+    }
+
+    [Test]
+    public void Ties_go_to_the_lower_row([Values(1, 4, 9)] int queries)
+    {
+        Case c = new(queries, 1000, 8, 30, DType.F32);
+        Data data = new(c, 3, backend);
+        for (int row = 0; row < c.Rows; row++) Array.Copy(data.RowValues, row % 3 * 8, data.RowValues, row * 8, 8);
+        (_, long[] indices) = data.Search(0);
+        for (int query = 0; query < queries; query++)
+        {
+            int best = Enumerable.Range(0, 3).OrderByDescending(row => data.Exact(query)[row]).First();
+            Assert.That(indices.Skip(query * c.K).Take(c.K), Is.EqualTo(Enumerable.Range(0, c.K).Select(i => (long)(best + 3 * i))));
+        }
+
+        Array.Clear(data.RowValues);
+        (float[] zeros, long[] first) = data.Search(5);
+        Assert.That(zeros, Is.All.EqualTo(0f));
+        Assert.That(first.Take(c.K), Is.EqualTo(Enumerable.Range(5, c.K).Select(i => (long)i)));
+    }
+
+    [Test]
+    public void Shards_merge_to_the_same_lists_in_any_order([ValueSource(nameof(s_types))] DType dtype)
+    {
+        Case c = new(5, 500, 24, 40, dtype);
+        Data data = new(c, 4, backend);
+        for (int row = 0; row < 60; row++) Array.Copy(data.RowValues, 0, data.RowValues, (row * 7 + 30) * 24, 24);
+        (float[], long[]) whole = data.Search(0);
+        int[] borders = [0, 20, 21, 250, 500];
+        foreach (int[] order in (int[][])[[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]])
+            Assert.That(data.SearchShards([.. order.Select(i => (borders[i], borders[i + 1] - borders[i]))]), Is.EqualTo(whole), string.Join(",", order));
+    }
+
+    [Test]
+    public void Rows_that_are_not_numbers_are_never_found()
+    {
+        Case c = new(2, 50, 4, 50, DType.F32);
+        Data data = new(c, 5, backend);
+        data.RowValues[4 * 7] = double.NaN;
+        (float[] scores, long[] indices) = data.Search(0);
+        Assert.That(indices.Take(50), Has.No.Member(7L));
+        Assert.That((indices[49], scores[49]), Is.EqualTo((-1L, float.NegativeInfinity)));
+    }
+
+    [Test]
+    public void Bad_arguments_are_refused()
+    {
+        using GuardedTensors t = new(backend.Device.Value, backend.Alignment);
+        t.Add("q", new Shape(2, 4), DType.F32, new byte[32]);
+        t.Add("rows", new Shape(3, 4), DType.F32, new byte[48]);
+        t.Add("wide", new Shape(3, 5), DType.F32, new byte[60]);
+        t.Add("bytes", new Shape(3, 4), DType.I8, new byte[12]);
+        t.Add("scales", new Shape(3), DType.F32, new byte[12]);
+        t.Add("scores", new Shape(2, 1), DType.F32, new byte[8]);
+        t.Add("ids", new Shape(2, 1), DType.I64, new byte[16]);
+        t.Add("ids2", new Shape(2, 2), DType.I64, new byte[32]);
+        IBackend b = backend.Device.Value;
+        Assert.That(() => b.ScoreTopK(t["q"], t["wide"], default, 0, t["scores"], t["ids"], false), Throws.ArgumentException);
+        Assert.That(() => b.ScoreTopK(t["q"], t["rows"], t["scales"], 0, t["scores"], t["ids"], false), Throws.ArgumentException);
+        Assert.That(() => b.ScoreTopK(t["q"], t["bytes"], default, 0, t["scores"], t["ids"], false), Throws.ArgumentException);
+        Assert.That(() => b.ScoreTopK(t["q"], t["rows"], default, 0, t["scores"], t["ids2"], false), Throws.ArgumentException);
+        Assert.That(() => b.ScoreTopK(t["q"], t["rows"], default, -1, t["scores"], t["ids"], false), Throws.ArgumentException);
+        Assert.That(() => b.ScoreTopK(t["q"], t["rows"], default, 0, t["ids"], t["scores"], false), Throws.ArgumentException);
+    }
+
+    public sealed record Case(int Queries, int Rows, int Width, int K, DType DType);
+
+    private sealed class Data
+    {
+        private readonly Case _case;
+        private readonly double[] _queries, _scales;
+
+        public Data(Case c, int seed, TestBackend backend)
+        {
+            (_case, Backend) = (c, backend);
+            RandomTensors random = new(seed + c.Rows);
+            _queries = random.Normal(c.Queries * c.Width, 0.3);
+            RowValues = c.DType == DType.I8
+                ? [.. random.Integers(c.Rows * c.Width, 255).Select(i => i - 127.0)]
+                : random.Normal(c.Rows * c.Width, 0.3, c.DType);
+            _scales = c.DType == DType.I8 ? random.Uniform(c.Rows, 0.001, 0.002) : [.. Enumerable.Repeat(1.0, c.Rows)];
+        }
+
+        public TestBackend Backend { get; }
+
+        public double[] RowValues { get; }
+
+        public double[] Exact(int query) =>
+            [.. Enumerable.Range(0, _case.Rows).Select(row => _scales[row] * Enumerable.Range(0, _case.Width)
+                .Sum(i => _queries[query * _case.Width + i] * RowValues[row * _case.Width + i]))];
+
+        public (float[] Scores, long[] Indices) Search(long firstRow, int firstQuery = 0, int? queries = null) =>
+            Search(firstQuery, queries ?? _case.Queries, [(0, _case.Rows)], firstRow);
+
+        public (float[] Scores, long[] Indices) SearchShards((int First, int Count)[] shards) => Search(0, _case.Queries, shards, 0);
+
+        private (float[] Scores, long[] Indices) Search(int firstQuery, int queries, (int First, int Count)[] shards, long firstRow)
+        {
+            IBackend device = Backend.Device.Value;
+            long blocks = DeviceMemory.LiveBlocks;
+            float[] scores = new float[queries * _case.K];
+            long[] indices = new long[queries * _case.K];
+            using (GuardedTensors t = new(device, Backend.Alignment))
+            {
+                bool bytes = _case.DType == DType.I8;
+                t.Add("queries", new Shape(_case.Queries, _case.Width), DType.F32, Storage.Pack(_queries, DType.F32));
+                t.Add("rows", new Shape(_case.Rows, _case.Width), _case.DType,
+                    bytes ? [.. RowValues.Select(value => (byte)(sbyte)value)] : Storage.Pack(RowValues, _case.DType));
+                t.Add("scales", new Shape(_case.Rows), DType.F32, Storage.Pack(_scales, DType.F32));
+                t.Add("scores", new Shape(queries, _case.K), DType.F32, new byte[scores.Length * 4]);
+                t.Add("indices", new Shape(queries, _case.K), DType.I64, new byte[indices.Length * 8]);
+                bool merge = false;
+                foreach ((int first, int count) in shards)
+                {
+                    device.ScoreTopK(t["queries"].Slice(firstQuery, queries), t["rows"].Slice(first, count), bytes ? t["scales"].Slice(first, count) : default, firstRow + first,
+                        t["scores"], t["indices"], merge);
+                    merge = true;
+                }
+
+                device.Synchronize();
+                t.CheckGuards();
+                t.Download("scores").CopyTo(MemoryMarshal.AsBytes(scores.AsSpan()));
+                t.Download("indices").CopyTo(MemoryMarshal.AsBytes(indices.AsSpan()));
+            }
+
+            Assert.That(DeviceMemory.LiveBlocks, Is.EqualTo(blocks), "blocks of memory left over by the op");
+            return (scores, indices);
+        }
+    }
+}
