@@ -70,20 +70,24 @@ internal sealed class DenseSearchTests
     public async Task Mine_TakesWhatTheSearchRanksHighestButThePositives()
     {
         string qrels = _files.Write("qrels.tsv", "d3 0 d3 1\nq2 0 d5 1\n"), output = _files.PathOf("mined.jsonl");
-        await Done("mine", "--index", _index, "--corpus", _corpus, "--queries", _queries, "--qrels", qrels, "--num-negatives", "4", "--output", output);
+        await Done("mine", "--index", _index, "--corpus", _corpus, "--queries", _queries, "--qrels", qrels, "--num-negatives", "4", "--output",
+            output);
         string[] run = (await Done("search", "--index", _index, "--queries", _queries, "--depth", "5")).Output.Trim().Split('\n');
         JsonElement[] rows = [.. (await File.ReadAllLinesAsync(output)).Select(line => JsonDocument.Parse(line).RootElement)];
         Assert.That(rows, Has.Length.EqualTo(2));
         foreach (JsonElement row in rows)
         {
-            string query = row.GetProperty("query_id").GetString()!, positive = row.GetProperty("positive_passages")[0].GetProperty("docid").GetString()!;
-            IEnumerable<string> ranked = run.Where(line => line.StartsWith(query + " ", System.StringComparison.Ordinal)).Select(line => line.Split(' ')[2]);
+            string query = row.GetProperty("query_id").GetString()!,
+                positive = row.GetProperty("positive_passages")[0].GetProperty("docid").GetString()!;
+            IEnumerable<string> ranked = run.Where(line => line.StartsWith(query + " ", System.StringComparison.Ordinal))
+                .Select(line => line.Split(' ')[2]);
             Assert.That(row.GetProperty("negative_passages").EnumerateArray().Select(n => n.GetProperty("docid").GetString()),
                 Is.EqualTo(ranked.Where(id => id != positive).Take(4)));
         }
 
         string other = _files.Write("other.jsonl", string.Concat(Enumerable.Range(0, 30).Select(i => $$"""{"_id": "x{{i}}", "text": "t"}""" + "\n")));
-        await Refused("encode the same corpus", "mine", "--index", _index, "--corpus", other, "--queries", _queries, "--qrels", _files.Write("x.tsv", "q2 0 x1 1\n"),
+        await Refused("encode the same corpus", "mine", "--index", _index, "--corpus", other, "--queries", _queries, "--qrels",
+            _files.Write("x.tsv", "q2 0 x1 1\n"),
             "--output", _files.PathOf("o"));
     }
 

@@ -124,7 +124,9 @@ public sealed class DenseIndex : IDisposable
     /// <summary>The id of the vector in <paramref name="row"/>.</summary>
     public string Id(long row) => _store.Id(row);
 
-    /// <summary>The score of <paramref name="row"/> for one query vector, as <see cref="Rank"/> gives it up to rounding. Any thread may ask.</summary>
+    /// <summary>
+    /// The score of <paramref name="row"/> for one query vector, as <see cref="Rank"/> gives it up to rounding. Any thread may ask.
+    /// </summary>
     public float Score(ReadOnlySpan<float> query, long row)
     {
         float[] scaled = query.ToArray(), vector = new float[query.Length];

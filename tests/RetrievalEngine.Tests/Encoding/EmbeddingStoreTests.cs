@@ -213,6 +213,7 @@ internal sealed class EmbeddingStoreTests
     }
 
     [TestCase("\"vectors-000001-000000.safetensors\"", "\"../vectors-000001-000000.safetensors\"", "not a file name of this format")]
+    [TestCase("\"vectors-000001-000000.safetensors\"", "\"vectors-000001-000000.safetensors/../../x.safetensors\"", "not a file name of this format")]
     [TestCase("\"rows\": 10,", "\"rows\": 11,", "not the sum")]
     [TestCase("\"metric\": \"inner_product\"", "\"metric\": \"l2\"", "must be inner_product")]
     [TestCase("\"ids-000001-000001.jsonl\"", "\"ids-000001-000000.jsonl\"", "another shard has")]
@@ -226,6 +227,14 @@ internal sealed class EmbeddingStoreTests
         Assert.That(text, Does.Contain(what));
         File.WriteAllText(path, text.Replace(what, instead, StringComparison.Ordinal));
         Assert.That(() => EmbeddingManifest.Load(folder.File("out")), Throws.TypeOf<InputException>().With.Message.Contains(expected));
+    }
+
+    [Test]
+    public void IdFile_AbsurdNumberOfRows_IsRefusedBeforeItIsAllocated()
+    {
+        using TempFolder folder = new();
+        Assert.That(() => IdFile.Open(folder.Write("ids", "\"a\"\n"), int.MaxValue),
+            Throws.TypeOf<InputException>().With.Message.Contains("truncated"));
     }
 
     [TestCase("manifest.json")]
