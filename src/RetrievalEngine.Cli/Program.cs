@@ -1,5 +1,6 @@
 using System;
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.IO;
 using System.Threading;
 using System.Threading.Tasks;
@@ -35,11 +36,12 @@ internal static class Program
             TokenizeCommand.Create(),
         };
 
+        VerbHelp.Install(root);
         ParseResult parsed = root.Parse(EvaluateCommand.SplitAttached(args));
-        if (parsed.Errors.Count > 0)
+        if (parsed.Errors.Count > 0 && parsed.Action is not VerbHelp)
         {
-            foreach (System.CommandLine.Parsing.ParseError error in parsed.Errors) await Console.Error.WriteLineAsync(error.Message).ConfigureAwait(false);
-            await Console.Error.WriteLineAsync($"Try: retrieval {parsed.CommandResult.Command.Name} --help").ConfigureAwait(false);
+            foreach (ParseError error in parsed.Errors) await Console.Error.WriteLineAsync(error.Message).ConfigureAwait(false);
+            await Console.Error.WriteLineAsync($"Try: {Verb(parsed.CommandResult)} --help").ConfigureAwait(false);
             return ExitCodes.BadInput;
         }
 
@@ -59,4 +61,8 @@ internal static class Program
             return ExitCodes.BadInput;
         }
     }
+
+    /// <summary>The verb with those above it: <c>retrieval index build</c>.</summary>
+    private static string Verb(SymbolResult result) =>
+        result is CommandResult { Parent: { } parent, Command.Name: { } name } ? $"{Verb(parent)} {name}" : "retrieval";
 }
