@@ -15,7 +15,7 @@ rm -rf "$work/tokenizer" "$work/random"
 "$retrieval" model init --config "$root/assets/base-config.json" --tokenizer "$work/tokenizer" --seed 1 --dtype bfloat16 --output "$work/random"
 "$retrieval" train --model "$work/random" --train-data "$work/data/pretrain.jsonl" --dev-data "$work/data/dev" --output "$work/run" \
   --pooling mean --append-eos-token --query-max-len 48 --passage-max-len 96 --temperature 0.05 \
-  --train-group-size 1 --per-device-train-batch-size 128 --mask-known-positives --num-train-epochs 6 --learning-rate 1e-3 --warmup-ratio 0.05 \
+  --train-group-size 1 --per-device-train-batch-size 128 --mask-known-positives --num-train-epochs 3 --learning-rate 1e-3 --warmup-ratio 0.05 \
   --seed 1 --eval-steps 100 --save-steps 100 --resume
 
 rm -rf "$root/assets/base"
