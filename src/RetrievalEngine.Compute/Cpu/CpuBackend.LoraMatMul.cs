@@ -1,4 +1,5 @@
 using System;
+using System.Runtime.Intrinsics;
 using RetrievalEngine.Compute.Cpu.Gemm;
 
 namespace RetrievalEngine.Compute.Cpu;
@@ -176,15 +177,32 @@ public sealed unsafe partial class CpuBackend
 
     private readonly struct DropJob(Dropout dropout, float* x, float* y, long count, bool accumulate, int tasks) : IJob
     {
+        private const ulong Step = 0x9E3779B97F4A7C15UL, EightSteps = unchecked(8 * Step);
+
         public void Run(int task)
         {
             (long start, long end) = VectorRange(count, task, tasks);
-            float scale = 1 / (1 - dropout.Probability);
-            for (long i = start; i < end; i++)
+            Vector512<float> scale = Vector512.Create(1 / (1 - dropout.Probability));
+            // Eight counters a vector; each round draws sixteen numbers.
+            Vector512<ulong> lanes = Vector512.CreateSequence(0UL, Step), low = Vector512.Create(dropout.Seed + (ulong)start * Step) + lanes;
+            for (long i = start; i < end; i += VectorMath.Width)
             {
-                float value = dropout.Keeps((ulong)i) ? x[i] * scale : 0;
-                y[i] = accumulate ? y[i] + value : value;
+                Vector512<ulong> high = low + Vector512.Create(EightSteps);
+                Vector512<uint> random = Vector512.Narrow(Mix(low) >> 32, Mix(high) >> 32);
+                low = high + Vector512.Create(EightSteps);
+                Vector512<float> kept = Vector512.GreaterThanOrEqual(random, Vector512.Create(dropout.Threshold)).AsSingle();
+                int width = (int)Math.Min(VectorMath.Width, end - i);
+                Vector512<float> value = VectorMath.Load(x + i, width) * scale & kept;
+                VectorMath.Store(accumulate ? VectorMath.Load(y + i, width) + value : value, y + i, width);
             }
+        }
+
+        // Dropout.Mix of eight numbers.
+        private static Vector512<ulong> Mix(Vector512<ulong> z)
+        {
+            z = (z ^ (z >> 30)) * Vector512.Create(0xBF58476D1CE4E5B9UL);
+            z = (z ^ (z >> 27)) * Vector512.Create(0x94D049BB133111EBUL);
+            return z ^ (z >> 31);
         }
     }
 
