@@ -183,7 +183,8 @@ internal readonly unsafe struct GemmBlocks
 
     /// <summary>One tile of c, one chunk of k; the last chunk finishes it.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void Multiply(GemmProduct* product, bool first, bool last, long k, long panel, long column, float* a, long strideA, float* b, long strideB, float* tile)
+    private void Multiply(GemmProduct* product, bool first, bool last, long k, long panel, long column, float* a, long strideA, float* b, long strideB, float* tile,
+        byte* ahead, long step)
     {
         long row = panel * _height;
         int rows = (int)Math.Min(_height, _m - row), columns = (int)Math.Min(product->Width, product->N - column);
@@ -191,11 +192,11 @@ internal readonly unsafe struct GemmBlocks
         bool accumulate = !first || product->Accumulate;
         if (columns == product->Width)
         {
-            Microkernel.Best.Multiply(rows, product->Narrow, k, a, strideA, b, strideB, c, product->StrideC, product->Alpha, accumulate);
+            Microkernel.Best.Multiply(rows, product->Narrow, k, a, strideA, b, strideB, c, product->StrideC, product->Alpha, accumulate, ahead, step);
         }
         else
         {
-            Microkernel.Best.Multiply(rows, product->Narrow, k, a, strideA, b, strideB, tile, product->Width, product->Alpha, false);
+            Microkernel.Best.Multiply(rows, product->Narrow, k, a, strideA, b, strideB, tile, product->Width, product->Alpha, false, ahead, step);
             for (int i = 0; i < rows; i++)
             {
                 for (int j = 0; j < columns; j++)
@@ -292,10 +293,15 @@ internal readonly unsafe struct GemmBlocks
                 {
                     float* a = left + source->Offset * panelsPerBlock + chunk->FirstK * blocks._height;
                     float* b = product->Packed + (column - product->FirstPanel) * product->PanelFloats + chunk->Start * product->Width;
+                    // While this panel of columns is used the next comes nearer.
+                    byte* ahead = (byte*)(b + product->PanelFloats);
+                    long step = (product->Width * sizeof(float) + endPanel - firstPanel - 1) / (endPanel - firstPanel);
                     for (long panel = firstPanel; panel < endPanel; panel++)
                     {
-                        blocks.Multiply(product, chunk == begin, chunk + 1 == end, chunk->K, panel, column * product->Width, a, blocks._height, b, product->Width, tile);
+                        blocks.Multiply(product, chunk == begin, chunk + 1 == end, chunk->K, panel, column * product->Width, a, blocks._height, b, product->Width, tile,
+                            ahead, step);
                         a += source->PanelFloats;
+                        ahead += step * chunk->K;
                     }
                 }
             }
@@ -352,7 +358,7 @@ internal readonly unsafe struct GemmBlocks
                     for (long row = 0; row < blocks._panels; row++)
                     {
                         blocks.Multiply(product, chunk == begin, chunk + 1 == end, chunk->K, row, column, left + row * stepA, strideA, b,
-                            directRight ? chunk->Right.Stride : product->Width, tile);
+                            directRight ? chunk->Right.Stride : product->Width, tile, (byte*)tile, 0);
                     }
                 }
             }

@@ -24,7 +24,8 @@ internal static unsafe class Kernel256
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Multiply<TRows, TVectors>(long k, float* a, long strideA, float* b, long strideB, float* c, long strideC, float alpha, bool accumulate)
+    private static void Multiply<TRows, TVectors>(long k, float* a, long strideA, float* b, long strideB, float* c, long strideC, float alpha, bool accumulate,
+        byte* ahead, long step)
         where TRows : struct, IConstant
         where TVectors : struct, IConstant
     {
@@ -34,6 +35,13 @@ internal static unsafe class Kernel256
         Vector256<float> c3 = default, d3 = default;
         Vector256<float> c4 = default, d4 = default;
         Vector256<float> c5 = default, d5 = default;
+        // Here in time for the stores.
+        for (long row = 0; row < TRows.Value; row++)
+        {
+            Sse.Prefetch0(c + row * strideC);
+            Sse.Prefetch0(c + row * strideC + 15);
+        }
+
         for (; k > 0; k--)
         {
             Vector256<float> b0 = Vector256.Load(b), b1 = TVectors.Value > 1 ? Vector256.Load(b + 8) : default;
@@ -43,6 +51,8 @@ internal static unsafe class Kernel256
             if (TRows.Value > 3) (c3, d3) = Add<TVectors>(a[3], b0, b1, c3, d3);
             if (TRows.Value > 4) (c4, d4) = Add<TVectors>(a[4], b0, b1, c4, d4);
             if (TRows.Value > 5) (c5, d5) = Add<TVectors>(a[5], b0, b1, c5, d5);
+            Sse.Prefetch1(ahead);
+            ahead += step;
             a += strideA;
             b += strideB;
         }

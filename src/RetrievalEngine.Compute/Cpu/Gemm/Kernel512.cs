@@ -32,7 +32,8 @@ internal static unsafe class Kernel512
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Multiply<TRows, TVectors>(long k, float* a, long strideA, float* b, long strideB, float* c, long strideC, float alpha, bool accumulate)
+    private static void Multiply<TRows, TVectors>(long k, float* a, long strideA, float* b, long strideB, float* c, long strideC, float alpha, bool accumulate,
+        byte* ahead, long step)
         where TRows : struct, IConstant
         where TVectors : struct, IConstant
     {
@@ -50,10 +51,11 @@ internal static unsafe class Kernel512
         Vector512<float> c11 = default, d11 = default;
         Vector512<float> c12 = default, d12 = default;
         Vector512<float> c13 = default, d13 = default;
+        // Here in time for the stores.
         for (long row = 0; row < TRows.Value; row++)
         {
-            Sse.Prefetch1(c + row * strideC);
-            Sse.Prefetch1(c + row * strideC + 31);
+            Sse.Prefetch0(c + row * strideC);
+            Sse.Prefetch0(c + row * strideC + 31);
         }
 
         for (; k > 0; k--)
@@ -73,6 +75,8 @@ internal static unsafe class Kernel512
             if (TRows.Value > 11) (c11, d11) = Add<TVectors>(a[11], b0, b1, c11, d11);
             if (TRows.Value > 12) (c12, d12) = Add<TVectors>(a[12], b0, b1, c12, d12);
             if (TRows.Value > 13) (c13, d13) = Add<TVectors>(a[13], b0, b1, c13, d13);
+            Sse.Prefetch1(ahead);
+            ahead += step;
             a += strideA;
             b += strideB;
         }
