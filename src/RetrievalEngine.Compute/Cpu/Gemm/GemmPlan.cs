@@ -3,11 +3,10 @@ using System;
 namespace RetrievalEngine.Compute.Cpu.Gemm;
 
 /// <summary>
-/// Matrix products over the same M rows, run together so that a left operand is packed once for all that use it and a result is written once, however many segments its
-/// k has (W beside a LoRA adapter's B). Products of a later stage may take results of an earlier one as sources: only a block of rows at a time is in flight.
-/// Many rows: the right sides are packed first, then each thread takes blocks of rows, packs its left sides (they stay in its level 2 cache) and multiplies.
-/// Few rows: the left sides are packed first, then each thread takes panels of columns, so that every right side is read once and by one thread.
-/// Each sum runs over k in the same order whatever the shape of the rest, the way of the two, and the number of threads: (GotoBLAS, Goto and van de Geijn 2008; BLIS, Van Zee 2015).
+/// Matrix products over the same M rows, run together so that a left operand is packed once for all that use it and a result is written once, however many
+/// segments its k has (W beside a LoRA adapter's B). Products of a later stage may take results of an earlier one as sources: with many rows only a block of them
+/// is in flight, and what the earlier stage wrote is still in the cache. Each sum runs over k in the same order whatever the shape of the rest, the way it is
+/// computed, and the number of threads.
 /// </summary>
 internal unsafe ref struct GemmPlan
 {
@@ -78,9 +77,9 @@ internal unsafe ref struct GemmPlan
             {
                 fixed (GemmProduct* products = _products)
                 {
-                    GemmBlocks blocks = new(sources, _sourceCount, segments, products, _productCount, _stage + 1, _m);
-                    if (_m <= FewRows) blocks.RunColumns(workers, scratch);
-                    else blocks.RunRows(workers, scratch);
+                    GemmTiles tiles = new(sources, _sourceCount, segments, products, _productCount, _stage + 1, _m);
+                    if (_m <= FewRows) GemmByColumns.Run(tiles, workers, scratch);
+                    else GemmByRows.Run(tiles, workers, scratch);
                 }
             }
         }

@@ -27,8 +27,11 @@ internal unsafe struct GemmProduct
     /// <summary>The step of the plan in which it is computed.</summary>
     public int Stage;
 
-    /// <summary>Its segments, in the order in which they are summed, and the chunks into which they fall.</summary>
-    public int FirstSegment, Segments, FirstChunk, Chunks;
+    /// <summary>Its segments, in the order in which they are summed.</summary>
+    public int FirstSegment, Segments;
+
+    /// <summary>The chunks into which they fall, and behind the last.</summary>
+    public GemmChunk* Chunks, EndChunk;
 
     /// <summary>K of all segments.</summary>
     public long K;

@@ -1,0 +1,117 @@
+using System;
+
+namespace RetrievalEngine.Compute.Cpu.Gemm;
+
+/// <summary>
+/// Few rows: the left sides are packed first; then each thread takes panels of columns, packs them by itself and multiplies, so that every right side is read
+/// once and by one thread, and what lies as a microkernel wants it is not packed at all.
+/// </summary>
+internal static unsafe class GemmByColumns
+{
+    // For so few panels of rows packing a panel of columns costs more than it saves.
+    private const int DirectPanels = 4;
+
+    // Together they read longer pieces of the lines of a right side that lies k by k.
+    private const int MaxPanelsPerTask = 8;
+
+    /// <summary>Computes.</summary>
+    public static void Run(GemmTiles tiles, Workers workers, Scratch scratch)
+    {
+        long left = 0, right = 0;
+        for (int i = 0; i < tiles.SourceCount; i++)
+        {
+            GemmSource* source = tiles.Sources + i;
+            source->PanelFloats = Packing.PanelFloats(source->K, tiles.Height);
+            source->Offset = left;
+            if (!source->Operand.Direct) left += source->PanelFloats * tiles.Panels;
+        }
+
+        for (int i = 0; i < tiles.ProductCount; i++) right = Math.Max(right, Packing.PanelFloats(GemmTiles.ChunkK + GemmTiles.Line, tiles.Products[i].Width));
+        using Scratch.Loan loan = GemmShared.Rent(scratch, left, right + GemmTiles.TileFloats, workers.Count, tiles.CountChunks(), out GemmShared shared);
+        tiles.WriteChunks(shared.Chunks);
+        for (int i = 0; i < tiles.SourceCount; i++) tiles.Sources[i].Packed = shared.Packed + tiles.Sources[i].Offset;
+        for (int stage = 0; stage < tiles.Stages; stage++) RunStage(tiles, workers, shared, stage);
+    }
+
+    private static void RunStage(GemmTiles tiles, Workers workers, GemmShared shared, int stage)
+    {
+        int first = 0, end = 0;
+        for (int i = 0; i < tiles.SourceCount; i++)
+        {
+            if (tiles.Sources[i].Stage < stage) first = i + 1;
+            if (tiles.Sources[i].Stage == stage && !tiles.Sources[i].Operand.Direct) end = i + 1;
+        }
+
+        if (end > first) workers.Run(new PackJob(tiles, first), (int)((end - first) * tiles.Panels));
+        long panels = 0;
+        for (int i = 0; i < tiles.ProductCount; i++) panels += tiles.Products[i].Stage == stage ? tiles.Products[i].Panels : 0;
+        shared.Restart();
+        workers.Run(new MultiplyJob(tiles, shared, stage, Math.Clamp(panels / (workers.Count * 4L), 1, MaxPanelsPerTask)), (int)Math.Min(panels, workers.Count));
+    }
+
+    /// <summary>A task packs a panel of rows.</summary>
+    private readonly struct PackJob(GemmTiles tiles, int first) : IJob
+    {
+        public void Run(int task)
+        {
+            GemmSource* source = tiles.Sources + first + task / tiles.Panels;
+            long panel = task % tiles.Panels;
+            if (!source->Operand.Direct) tiles.PackLeft(source, panel, source->Packed + panel * source->PanelFloats);
+        }
+    }
+
+    /// <summary>A thread computes panels of columns.</summary>
+    private readonly struct MultiplyJob(GemmTiles tiles, GemmShared shared, int stage, long panelsPerTask) : IJob
+    {
+        public void Run(int lane)
+        {
+            long task = shared.Take(), start = 0;
+            for (int i = 0; i < tiles.ProductCount; i++)
+            {
+                GemmProduct* product = tiles.Products + i;
+                if (product->Stage != stage) continue;
+                long tasks = (product->Panels + panelsPerTask - 1) / panelsPerTask;
+                for (; task < start + tasks; task = shared.Take())
+                {
+                    long first = (task - start) * panelsPerTask;
+                    Multiply(product, first, Math.Min(product->Panels, first + panelsPerTask), shared.Lane(lane));
+                }
+
+                start += tasks;
+            }
+        }
+
+        private void Multiply(GemmProduct* product, long firstPanel, long endPanel, float* tile)
+        {
+            float* packed = tile + GemmTiles.TileFloats;
+            for (GemmChunk* chunk = product->Chunks; chunk < product->EndChunk; chunk++)
+            {
+                GemmSource* source = tiles.Sources + chunk->Source;
+                float* left = source->Packed + chunk->FirstK * tiles.Height;
+                long strideA = tiles.Height, nextA = source->PanelFloats;
+                if (source->Operand.Direct)
+                {
+                    left = (float*)source->Operand.Data + chunk->FirstK * source->Operand.Stride;
+                    (strideA, nextA) = (source->Operand.Stride, tiles.Height);
+                }
+
+                for (long panel = firstPanel; panel < endPanel; panel++)
+                {
+                    float* b = packed;
+                    long strideB = product->Width, column = panel * product->Width;
+                    if (chunk->Right.Direct && column + product->Width <= product->N && tiles.Panels <= DirectPanels)
+                    {
+                        b = (float*)chunk->Right.Data + chunk->FirstK * chunk->Right.Stride + column;
+                        strideB = chunk->Right.Stride;
+                    }
+                    else
+                    {
+                        GemmTiles.PackRight(product, chunk, panel, packed);
+                    }
+
+                    for (long row = 0; row < tiles.Panels; row++) tiles.Multiply(product, chunk, row, panel, left + row * nextA, strideA, b, strideB, tile, (byte*)tile, 0);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+using System;
+using System.Runtime.CompilerServices;
+
+namespace RetrievalEngine.Compute.Cpu.Gemm;
+
+/// <summary>
+/// A <see cref="GemmPlan"/> cut into tiles: panels of rows on the left, panels of columns on the right, and chunks of k. <see cref="GemmByRows"/> and
+/// <see cref="GemmByColumns"/> say who computes which of them when.
+/// </summary>
+internal readonly unsafe struct GemmTiles
+{
+    /// <summary>
+    /// Most k of a chunk. Such a panel of columns, 128 KiB, comes from the level 2 cache as fast as it is multiplied; a long chunk saves reading and writing c.
+    /// </summary>
+    public const int ChunkK = 1024;
+
+    /// <summary>Floats of a line of the cache; chunks are whole lines.</summary>
+    public const int Line = 16;
+
+    private readonly GemmSegment* _segments;
+    private readonly long _m;
+
+    public GemmTiles(GemmSource* sources, int sourceCount, GemmSegment* segments, GemmProduct* products, int productCount, int stages, long m)
+    {
+        Sources = sources;
+        SourceCount = sourceCount;
+        Products = products;
+        ProductCount = productCount;
+        Stages = stages;
+        _segments = segments;
+        _m = m;
+        // Panels of even height: 16 rows are two of 8, not one of 14 and one of 2.
+        int most = Microkernel.Best.Rows;
+        long panels = (m + most - 1) / most;
+        Height = (int)((m + panels - 1) / panels);
+        Panels = (m + Height - 1) / Height;
+    }
+
+    /// <summary>Left operands.</summary>
+    public GemmSource* Sources { get; }
+
+    /// <summary>Number of left operands.</summary>
+    public int SourceCount { get; }
+
+    /// <summary>Products, in the order of their stages.</summary>
+    public GemmProduct* Products { get; }
+
+    /// <summary>Number of products.</summary>
+    public int ProductCount { get; }
+
+    /// <summary>Number of stages.</summary>
+    public int Stages { get; }
+
+    /// <summary>Rows of a panel, but for the last.</summary>
+    public int Height { get; }
+
+    /// <summary>Panels of rows.</summary>
+    public long Panels { get; }
+
+    /// <summary>Floats of the largest tile.</summary>
+    public static long TileFloats => Microkernel.Best.Rows * Microkernel.Best.Columns;
+
+    /// <summary>Number of chunks of all products.</summary>
+    public long CountChunks()
+    {
+        long count = 0;
+        for (int i = 0; i < ProductCount; i++)
+        {
+            long before = count;
+            for (int s = 0; s < Products[i].Segments; s++) count += (Sources[_segments[Products[i].FirstSegment + s].Source].K + ChunkK - 1) / ChunkK;
+            // K = 0 is one chunk of nothing: zeros, to which the bias is added.
+            count = Math.Max(count, before + 1);
+        }
+
+        return count;
+    }
+
+    /// <summary>Writes them, and into each product where its own are.</summary>
+    public void WriteChunks(GemmChunk* chunks)
+    {
+        for (int i = 0; i < ProductCount; i++)
+        {
+            GemmProduct* product = Products + i;
+            product->Chunks = chunks;
+            long start = 0;
+            for (int s = 0; s < product->Segments; s++)
+            {
+                GemmSegment segment = _segments[product->FirstSegment + s];
+                long k = Sources[segment.Source].K, pieces = (k + ChunkK - 1) / ChunkK;
+                // Of even length, by K alone: it decides the order of the sum.
+                long each = pieces == 0 ? 0 : ((k + pieces - 1) / pieces + Line - 1) / Line * Line;
+                for (long at = 0; at < k; at += each)
+                {
+                    long length = Math.Min(each, k - at);
+                    *chunks++ = new GemmChunk { Source = segment.Source, Right = segment.Right, FirstK = at, K = length, Start = start + at };
+                }
+
+                start += k;
+            }
+
+            if (chunks == product->Chunks)
+            {
+                GemmSegment segment = _segments[product->FirstSegment];
+                *chunks++ = new GemmChunk { Source = segment.Source, Right = segment.Right };
+            }
+
+            product->EndChunk = chunks;
+        }
+    }
+
+    /// <summary>Marks the sources of the products that the current pass computes.</summary>
+    public void MarkSources()
+    {
+        for (int i = 0; i < SourceCount; i++) Sources[i].Used = false;
+        for (int i = 0; i < ProductCount; i++)
+        {
+            if (Products[i].EndPanel == Products[i].FirstPanel) continue;
+            for (int s = 0; s < Products[i].Segments; s++) Sources[_segments[Products[i].FirstSegment + s].Source].Used = true;
+        }
+    }
+
+    /// <summary>Packs a panel of rows of a source, all of its k.</summary>
+    public void PackLeft(GemmSource* source, long panel, float* destination)
+    {
+        long row = panel * Height;
+        Packing.Pack(source->Operand, row, (int)Math.Min(Height, _m - row), 0, source->K, Height, destination);
+    }
+
+    /// <summary>Packs a chunk of a panel of columns.</summary>
+    public static void PackRight(GemmProduct* product, GemmChunk* chunk, long panel, float* destination)
+    {
+        long column = panel * product->Width;
+        Packing.Pack(chunk->Right, column, (int)Math.Min(product->Width, product->N - column), chunk->FirstK, chunk->K, product->Width, destination);
+    }
+
+    /// <summary>
+    /// One tile of c, one chunk of k; the first chunk overwrites c unless the product adds to it, the last one finishes it. <paramref name="tile"/> is room
+    /// for a tile that is not whole; <paramref name="ahead"/> and <paramref name="step"/>: <see cref="Microkernel.Multiply"/>.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Multiply(GemmProduct* product, GemmChunk* chunk, long rowPanel, long columnPanel, float* a, long strideA, float* b, long strideB, float* tile,
+        byte* ahead, long step)
+    {
+        long row = rowPanel * Height, column = columnPanel * product->Width;
+        int rows = (int)Math.Min(Height, _m - row), columns = (int)Math.Min(product->Width, product->N - column);
+        float* c = product->C + row * product->StrideC + column;
+        bool accumulate = chunk != product->Chunks || product->Accumulate;
+        Microkernel kernel = Microkernel.Best;
+        if (columns == product->Width)
+        {
+            kernel.Multiply(rows, product->Narrow, chunk->K, a, strideA, b, strideB, c, product->StrideC, product->Alpha, accumulate, ahead, step);
+        }
+        else
+        {
+            kernel.Multiply(rows, product->Narrow, chunk->K, a, strideA, b, strideB, tile, product->Width, product->Alpha, false, ahead, step);
+            for (int i = 0; i < rows; i++)
+            {
+                for (int j = 0; j < columns; j++)
+                {
+                    float value = tile[i * product->Width + j];
+                    c[i * product->StrideC + j] = accumulate ? c[i * product->StrideC + j] + value : value;
+                }
+            }
+        }
+
+        if (chunk + 1 == product->EndChunk && (product->Bias != null || product->Activation != Activation.None)) Finish(product, c, column, rows, columns);
+    }
+
+    private static void Finish(GemmProduct* product, float* c, long column, int rows, int columns)
+    {
+        for (int i = 0; i < rows; i++)
+        {
+            float* line = c + i * product->StrideC;
+            if (product->Bias != null)
+            {
+                for (int j = 0; j < columns; j++) line[j] += product->Bias[column + j];
+            }
+
+            CpuBackend.ActivateRow(product->Activation, line, line, columns);
+        }
+    }
+}
