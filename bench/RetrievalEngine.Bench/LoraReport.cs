@@ -5,7 +5,10 @@ using RetrievalEngine.Compute.Cpu;
 
 namespace RetrievalEngine.Bench;
 
-/// <summary><c>lora</c>: the linear maps of one layer of a training step (288 texts of 64 tokens, width 512, feed-forward 1408, adapters of rank 16), counted by the base weights alone.</summary>
+/// <summary>
+/// <c>lora</c>: the linear maps of one layer of a training step (288 texts of 64 tokens, width 512, feed-forward 1408, adapters of rank 16), counted
+/// by the base weights alone.
+/// </summary>
 internal static class LoraReport
 {
     private const int M = 288 * 64, Rank = 16;
@@ -57,7 +60,8 @@ internal static class LoraReport
         (double ahead, double other, double ratio) = compare ? Timing.Pairs(forward, blas, 5) : (Timing.Median(forward, 5), double.NaN, double.NaN);
         double back = Timing.Median(() => cpu.LoraMatMulBackward(dy, x, projections, dropout, s, gradients, dx), 5);
         Console.WriteLine(
-            $"{name,-22}{probability,9:f1}{flops / ahead / 1e9,9:f1}{flops / ahead / peak,9:f3}{flops / back / 1e9,10:f1}{flops / back / peak,9:f3}{flops / other / 1e9,18:f1}{ratio,8:f3}");
+            $"{name,-22}{probability,9:f1}{flops / ahead / 1e9,9:f1}{flops / ahead / peak,9:f3}{flops / back / 1e9,10:f1}"
+            + $"{flops / back / peak,9:f3}{flops / other / 1e9,18:f1}{ratio,8:f3}");
     }
 
     private static unsafe byte* Pointer(Tensor tensor) => ((CpuMemory)tensor.Memory!).Pointer + tensor.Offset;

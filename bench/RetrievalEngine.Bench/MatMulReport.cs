@@ -5,7 +5,9 @@ using RetrievalEngine.Compute.Cpu;
 
 namespace RetrievalEngine.Bench;
 
-/// <summary><c>matmul [1|2]</c>: products as a linear layer makes them (weights [N, K]) beside OpenBLAS's sgemm, and as a share of what the machine can do.</summary>
+/// <summary>
+/// <c>matmul [1|2]</c>: products as a linear layer makes them (weights [N, K]) beside OpenBLAS's sgemm, and as a share of what the machine can do.
+/// </summary>
 internal static unsafe class MatMulReport
 {
     private const long WeightBytes = 512L << 20;
@@ -22,7 +24,7 @@ internal static unsafe class MatMulReport
         Random random = new(1);
         // Either half of a value is a reasonable bfloat16.
         foreach (ref uint bits in new Span<uint>(weights.Pointer, (int)(WeightBytes / 4)))
-            bits = (BitConverter.SingleToUInt32Bits(random.NextSingle() - 0.5f) & 0xFFFF0000) | (BitConverter.SingleToUInt32Bits(random.NextSingle() - 0.5f) >> 16);
+            bits = (RandomBits(random) & 0xFFFF0000) | (RandomBits(random) >> 16);
         foreach (int threads in counts)
         {
             using CpuBackend cpu = new(threads);
@@ -37,6 +39,8 @@ internal static unsafe class MatMulReport
         }
     }
 
+    private static uint RandomBits(Random random) => BitConverter.SingleToUInt32Bits(random.NextSingle() - 0.5f);
+
     private static void Report(CpuBackend cpu, bool compare, CpuMemory weights, int m, int n, int k, DType dtype, double peak, double bandwidth)
     {
         using CpuMemory left = new(4L * m * k), result = new(4L * m * n);
@@ -47,10 +51,11 @@ internal static unsafe class MatMulReport
         long sets = m < 512 ? WeightBytes / bytes : 1, blasSets = m < 512 ? WeightBytes / blasBytes : 1, next = 0, blasNext = 0;
         double flops = 2.0 * m * n * k;
         Action ours = () => cpu.MatMul(a, new Tensor(weights, next++ % sets * bytes, new Shape(n, k), dtype), c, transB: true);
-        Action theirs = () => OpenBlas.MultiplyTransposed(m, n, k, (float*)left.Pointer, (float*)(weights.Pointer + blasNext++ % blasSets * blasBytes), (float*)result.Pointer);
+        Action theirs = () => OpenBlas.MultiplyTransposed(m, n, k, (float*)left.Pointer,
+            (float*)(weights.Pointer + blasNext++ % blasSets * blasBytes), (float*)result.Pointer);
         (double seconds, double other, double ratio) = compare ? Timing.Pairs(ours, theirs) : (Timing.Median(ours), double.NaN, double.NaN);
         Console.WriteLine(
-            $"{$"{m}, {n}, {k}",-18}{dtype,-9}{flops / seconds / 1e9,9:f1}{flops / other / 1e9,10:f1}{ratio,8:f3}{flops / seconds / peak,9:f3}{bytes / seconds / 1e9,8:f1}"
-            + $"{bytes / seconds / bandwidth,9:f3}");
+            $"{$"{m}, {n}, {k}",-18}{dtype,-9}{flops / seconds / 1e9,9:f1}{flops / other / 1e9,10:f1}{ratio,8:f3}"
+            + $"{flops / seconds / peak,9:f3}{bytes / seconds / 1e9,8:f1}{bytes / seconds / bandwidth,9:f3}");
     }
 }

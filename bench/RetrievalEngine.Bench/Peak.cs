@@ -11,8 +11,8 @@ namespace RetrievalEngine.Bench;
 internal static unsafe class Peak
 {
     /// <summary>
-    /// float32 fused multiply-adds in flops per second over <paramref name="threads"/> threads: 16 independent accumulators of 512 bits each, best of many
-    /// runs of a millisecond, so that some meet no other user of the machine. From the first thread's start to the last one's end.
+    /// float32 fused multiply-adds in flops per second over <paramref name="threads"/> threads: 16 independent accumulators of 512 bits each, best
+    /// of many runs of a millisecond, so that some meet no other user of the machine. From the first thread's start to the last one's end.
     /// </summary>
     public static double Fma(int threads)
     {
@@ -44,7 +44,10 @@ internal static unsafe class Peak
         return best;
     }
 
-    /// <summary>Bytes per second that <paramref name="threads"/> threads read from memory, in passes over <paramref name="bytes"/> bytes at <paramref name="start"/>, median of several.</summary>
+    /// <summary>
+    /// Bytes per second that <paramref name="threads"/> threads read from memory, in passes over <paramref name="bytes"/> bytes at
+    /// <paramref name="start"/>, median of several.
+    /// </summary>
     public static double Read(int threads, byte* start, long bytes)
     {
         using Workers workers = new(threads);
@@ -55,7 +58,8 @@ internal static unsafe class Peak
     private static float Chains(int rounds)
     {
         Vector512<float> x = Vector512.Create(0.999f), y = Vector512.Create(0.001f);
-        Vector512<float> a0 = x, a1 = x, a2 = x, a3 = x, a4 = x, a5 = x, a6 = x, a7 = x, b0 = y, b1 = y, b2 = y, b3 = y, b4 = y, b5 = y, b6 = y, b7 = y;
+        Vector512<float> a0 = x, a1 = x, a2 = x, a3 = x, a4 = x, a5 = x, a6 = x, a7 = x;
+        Vector512<float> b0 = y, b1 = y, b2 = y, b3 = y, b4 = y, b5 = y, b6 = y, b7 = y;
         for (int i = 0; i < rounds; i++)
         {
             a0 = Vector512.FusedMultiplyAdd(a0, x, y);

@@ -12,7 +12,8 @@ internal static unsafe class PeaksReport
         new Span<byte>(memory.Pointer, (int)memory.Length).Fill(1);
         for (int threads = 1; threads <= Environment.ProcessorCount; threads++)
         {
-            Console.WriteLine($"{threads} threads: {Peak.Fma(threads) / 1e9:f0} GFLOP/s of fused multiply-adds, {Peak.Read(threads, memory.Pointer, memory.Length) / 1e9:f1} GB/s read");
+            double peak = Peak.Fma(threads), bandwidth = Peak.Read(threads, memory.Pointer, memory.Length);
+            Console.WriteLine($"{threads} threads: {peak / 1e9:f0} GFLOP/s of fused multiply-adds, {bandwidth / 1e9:f1} GB/s read");
         }
     }
 }

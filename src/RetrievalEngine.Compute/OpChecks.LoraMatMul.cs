@@ -5,7 +5,8 @@ namespace RetrievalEngine.Compute;
 public static partial class OpChecks
 {
     /// <summary>Checks <see cref="IBackend.LoraMatMulForward"/> and gives the number of rows M and the input width K.</summary>
-    public static (long M, long K) LoraMatMulForward(Tensor x, ReadOnlySpan<Projection> projections, Dropout dropout, ReadOnlySpan<Tensor> s, ReadOnlySpan<Tensor> y)
+    public static (long M, long K) LoraMatMulForward(Tensor x, ReadOnlySpan<Projection> projections, Dropout dropout, ReadOnlySpan<Tensor> s,
+        ReadOnlySpan<Tensor> y)
     {
         (long m, long k) = LoraMatMul(nameof(LoraMatMulForward), x, projections, dropout, s);
         Require(y.Length == projections.Length, nameof(LoraMatMulForward), $"{y.Length} outputs for {projections.Length} projections");
@@ -14,8 +15,8 @@ public static partial class OpChecks
     }
 
     /// <summary>Checks <see cref="IBackend.LoraMatMulBackward"/> and gives the number of rows M and the input width K.</summary>
-    public static (long M, long K) LoraMatMulBackward(ReadOnlySpan<Tensor> dy, Tensor x, ReadOnlySpan<Projection> projections, Dropout dropout, ReadOnlySpan<Tensor> s,
-        ReadOnlySpan<ProjectionGradient> gradients, Tensor dx)
+    public static (long M, long K) LoraMatMulBackward(ReadOnlySpan<Tensor> dy, Tensor x, ReadOnlySpan<Projection> projections, Dropout dropout,
+        ReadOnlySpan<Tensor> s, ReadOnlySpan<ProjectionGradient> gradients, Tensor dx)
     {
         const string Op = nameof(LoraMatMulBackward);
         (long m, long k) = LoraMatMul(Op, x, projections, dropout, s);
@@ -50,7 +51,8 @@ public static partial class OpChecks
             Require(!p.W.IsEmpty && p.W.Shape.Rank == 2 && p.W.DType.IsFloat() && p.W.Shape[1] == k, op,
                 $"x is {x} but the weight of projection {i} is {p.W}; it must be [N, {k}] of a float type");
             (long n, long r) = (p.Outputs, p.Rank);
-            Require(p.Bias.IsEmpty || (p.Bias.DType == DType.F32 && p.Bias.Count == n), op, $"the bias of projection {i} is {p.Bias} but must be F32 [{n}]");
+            Require(p.Bias.IsEmpty || (p.Bias.DType == DType.F32 && p.Bias.Count == n), op,
+                $"the bias of projection {i} is {p.Bias} but must be F32 [{n}]");
             Require(p.A.IsEmpty == p.B.IsEmpty && p.A.IsEmpty == s[i].IsEmpty, op, $"projection {i} needs all of A, B and s[{i}], or none of them");
             if (p.A.IsEmpty) continue;
             RequireMatrix(op, $"A of projection {i}", p.A, r, k, true);

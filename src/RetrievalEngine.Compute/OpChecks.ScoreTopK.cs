@@ -3,7 +3,8 @@ namespace RetrievalEngine.Compute;
 public static partial class OpChecks
 {
     /// <summary>Checks <see cref="IBackend.ScoreTopK"/> and gives the number of queries Q, of rows N, their width D, and k.</summary>
-    public static (long Q, long N, long D, long K) ScoreTopK(Tensor queries, Tensor rows, Tensor rowScales, long firstRow, Tensor scores, Tensor indices)
+    public static (long Q, long N, long D, long K) ScoreTopK(Tensor queries, Tensor rows, Tensor rowScales, long firstRow, Tensor scores,
+        Tensor indices)
     {
         const string Op = nameof(ScoreTopK);
         Require(!queries.IsEmpty && queries.Shape.Rank == 2 && queries.DType == DType.F32, Op, $"queries is {queries} but must be F32 [Q, D]");
@@ -14,9 +15,11 @@ public static partial class OpChecks
         Require(rows.DType == DType.I8 ? !rowScales.IsEmpty && rowScales.DType == DType.F32 && rowScales.Count == n : rowScales.IsEmpty, Op,
             $"rowScales is {rowScales} but must be {(rows.DType == DType.I8 ? $"F32 [{n}]" : $"none for rows of {rows.DType}")}");
         Require(firstRow >= 0 && firstRow <= long.MaxValue - n, Op, $"firstRow is {firstRow}");
-        Require(!scores.IsEmpty && scores.Shape.Rank == 2 && scores.DType == DType.F32 && scores.Shape[0] == q, Op, $"scores is {scores} but must be F32 [{q}, k]");
+        Require(!scores.IsEmpty && scores.Shape.Rank == 2 && scores.DType == DType.F32 && scores.Shape[0] == q, Op,
+            $"scores is {scores} but must be F32 [{q}, k]");
         long k = scores.Shape[1];
-        Require(!indices.IsEmpty && indices.DType == DType.I64 && indices.Shape == scores.Shape, Op, $"indices is {indices} but must be I64 [{q}, {k}]");
+        Require(!indices.IsEmpty && indices.DType == DType.I64 && indices.Shape == scores.Shape, Op,
+            $"indices is {indices} but must be I64 [{q}, {k}]");
         return (q, n, d, k);
     }
 }

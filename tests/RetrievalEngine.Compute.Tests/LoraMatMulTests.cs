@@ -40,7 +40,8 @@ internal sealed class LoraMatMulTests(TestBackend backend)
             call.Output($"y{i}", y, 2e-6, c.M, c.Parts[i].N);
         }
 
-        call.Check((device, t) => device.LoraMatMulForward(t["x"], Projections(c, t), new Dropout(c.Dropout, 11), All(c, t, "s"), All(c, t, "y"), c.Activation));
+        call.Check((device, t) => device.LoraMatMulForward(t["x"], Projections(c, t), new Dropout(c.Dropout, 11), All(c, t, "s"), All(c, t, "y"),
+            c.Activation));
     }
 
     [TestCaseSource(nameof(Cases))]
@@ -76,7 +77,8 @@ internal sealed class LoraMatMulTests(TestBackend backend)
         OpCall call = Inputs(c, v).Output("s0", v.S[0], 0, c.M, 4).Output("y0", v.Y[0], 0, c.M, 20);
         foreach ((string name, double[] gradient) in new[] { ("x", v.Dx), ("w0", v.Dw[0]), ("bias0", v.Dbias[0]), ("a0", v.Da[0]), ("b0", v.Db[0]) })
         {
-            call.CheckGradient((device, t) => device.LoraMatMulForward(t["x"], Projections(c, t), new Dropout(dropout, 11), All(c, t, "s"), All(c, t, "y")),
+            call.CheckGradient(
+                (device, t) => device.LoraMatMulForward(t["x"], Projections(c, t), new Dropout(dropout, 11), All(c, t, "s"), All(c, t, "y")),
                 name, "y0", v.Dy[0], gradient);
         }
     }
@@ -92,9 +94,12 @@ internal sealed class LoraMatMulTests(TestBackend backend)
         IBackend device = backend.Device.Value;
         Assert.That(() => device.LoraMatMulForward(t["x"], [new Projection(t["w"])], default, [], [t["y"]]), Throws.ArgumentException);
         Assert.That(() => device.LoraMatMulForward(t["x"], [new Projection(t["w"])], default, [default], []), Throws.ArgumentException);
-        Assert.That(() => device.LoraMatMulForward(t["x"], [new Projection(t["w"], B: t["b"])], default, [default], [t["y"]]), Throws.ArgumentException);
-        Assert.That(() => device.LoraMatMulBackward([t["y"]], t["x"], [new Projection(t["w"])], default, [default], [], default), Throws.ArgumentException);
-        Assert.That(() => device.LoraMatMulForward(t["x"], [new Projection(t["w"])], new Dropout(1, 0), [default], [t["y"]]), Throws.ArgumentException);
+        Assert.That(() => device.LoraMatMulForward(t["x"], [new Projection(t["w"], B: t["b"])], default, [default], [t["y"]]),
+            Throws.ArgumentException);
+        Assert.That(() => device.LoraMatMulBackward([t["y"]], t["x"], [new Projection(t["w"])], default, [default], [], default),
+            Throws.ArgumentException);
+        Assert.That(() => device.LoraMatMulForward(t["x"], [new Projection(t["w"])], new Dropout(1, 0), [default], [t["y"]]),
+            Throws.ArgumentException);
     }
 
     private OpCall Inputs(Case c, Values v)
@@ -124,12 +129,12 @@ internal sealed class LoraMatMulTests(TestBackend backend)
 
     /// <summary>Train: whether there are gradients of parameters at all; Full: whether dW is among them.</summary>
     public sealed record Case(
-        int M, int K, Part[] Parts, float Dropout = 0, bool Bias = false, DType Weights = DType.F32, bool Accumulate = false, Activation Activation = Activation.None,
-        bool Train = true, bool Full = true, bool Dx = true)
+        int M, int K, Part[] Parts, float Dropout = 0, bool Bias = false, DType Weights = DType.F32, bool Accumulate = false,
+        Activation Activation = Activation.None, bool Train = true, bool Full = true, bool Dx = true)
     {
         public override string ToString() =>
-            $"{M}x{K} to {string.Join(",", Parts.Select(p => $"{p.N}r{p.Rank}"))} {Weights} dropout {Dropout} {Activation} {(Bias ? "bias " : "")}{(Accumulate ? "+= " : "")}"
-            + $"{(Train ? "" : "frozen ")}{(Full ? "" : "adapter ")}{(Dx ? "" : "no dx")}";
+            $"{M}x{K} to {string.Join(",", Parts.Select(p => $"{p.N}r{p.Rank}"))} {Weights} dropout {Dropout} {Activation} "
+            + $"{(Bias ? "bias " : "")}{(Accumulate ? "+= " : "")}{(Train ? "" : "frozen ")}{(Full ? "" : "adapter ")}{(Dx ? "" : "no dx")}";
     }
 
     /// <summary>Inputs, and what the definitions make of them.</summary>

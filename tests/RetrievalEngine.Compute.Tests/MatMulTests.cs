@@ -81,6 +81,6 @@ internal sealed class MatMulTests(TestBackend backend)
     }
 
     public sealed record Case(
-        int M, int N, int K, bool TransA = false, bool TransB = false, DType B = DType.F32, float Alpha = 1, bool Accumulate = false, bool Bias = false,
-        Activation Activation = Activation.None);
+        int M, int N, int K, bool TransA = false, bool TransB = false, DType B = DType.F32, float Alpha = 1, bool Accumulate = false,
+        bool Bias = false, Activation Activation = Activation.None);
 }

@@ -31,7 +31,8 @@ internal sealed class QuantizeRowsTests(TestBackend backend)
             for (int j = 0; j < width && scales[i] > 0; j++) expected[i * width + j] = (sbyte)MathF.Round((float)x[i * width + j] / scales[i]);
         }
 
-        new OpCall(backend).F32("x", x, rows, width).OutputI8("q", expected, rows, width).OutputF32("scales", [.. scales.Select(s => (double)s)], 0, rows)
+        new OpCall(backend).F32("x", x, rows, width).OutputI8("q", expected, rows, width)
+            .OutputF32("scales", [.. scales.Select(s => (double)s)], 0, rows)
             .Check((device, t) => device.QuantizeRows(t["x"], t["q"], t["scales"]));
     }
 }

@@ -40,7 +40,8 @@ internal sealed class ScoreTopKTests(TestBackend backend)
         (float[] scores, long[] indices) = data.Search(firstRow: 1000);
         for (int query = 0; query < c.Queries; query++)
         {
-            (double Score, int Row)[] expected = [.. data.Exact(query).Select((score, row) => (score, row)).OrderByDescending(s => s.score).ThenBy(s => s.row)];
+            (double Score, int Row)[] expected =
+                [.. data.Exact(query).Select((score, row) => (score, row)).OrderByDescending(s => s.score).ThenBy(s => s.row)];
             HashSet<long> seen = [];
             for (int place = 0; place < c.K; place++)
             {
@@ -107,7 +108,8 @@ internal sealed class ScoreTopKTests(TestBackend backend)
         (float[], long[]) whole = data.Search(0);
         int[] borders = [0, 20, 21, 250, 500];
         foreach (int[] order in (int[][])[[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]])
-            Assert.That(data.SearchShards([.. order.Select(i => (borders[i], borders[i + 1] - borders[i]))]), Is.EqualTo(whole), string.Join(",", order));
+            Assert.That(data.SearchShards([.. order.Select(i => (borders[i], borders[i + 1] - borders[i]))]), Is.EqualTo(whole),
+                string.Join(",", order));
     }
 
     [Test]
@@ -191,8 +193,9 @@ internal sealed class ScoreTopKTests(TestBackend backend)
                 bool merge = false;
                 foreach ((int first, int count) in shards)
                 {
-                    device.ScoreTopK(t["queries"].Slice(firstQuery, queries), t["rows"].Slice(first, count), bytes ? t["scales"].Slice(first, count) : default, firstRow + first,
-                        t["scores"], t["indices"], merge);
+                    Tensor scales = bytes ? t["scales"].Slice(first, count) : default;
+                    Tensor some = t["queries"].Slice(firstQuery, queries), rows = t["rows"].Slice(first, count);
+                    device.ScoreTopK(some, rows, scales, firstRow + first, t["scores"], t["indices"], merge);
                     merge = true;
                 }
 

@@ -55,7 +55,8 @@ public sealed class OpCall(TestBackend backend)
         Output(name, DType.F32, expected, tolerance, shape);
 
     /// <summary>An I8 output, expected exactly; -1 before the call.</summary>
-    public OpCall OutputI8(string name, sbyte[] expected, params ReadOnlySpan<long> shape) => Output(name, DType.I8, Array.ConvertAll(expected, value => (double)value), 0, shape);
+    public OpCall OutputI8(string name, sbyte[] expected, params ReadOnlySpan<long> shape) =>
+        Output(name, DType.I8, Array.ConvertAll(expected, value => (double)value), 0, shape);
 
     /// <summary>An output of any float type; NaN before the call.</summary>
     public OpCall Output(string name, DType dtype, double[] expected, double tolerance, params ReadOnlySpan<long> shape)

@@ -3,8 +3,9 @@ using System;
 namespace RetrievalEngine.Compute.Cpu;
 
 /// <summary>
-/// The best k rows of one query seen by one thread. A row is one number that is larger for a better row: the score in the upper half, in an order that integers have, and the
-/// complement of the row in the lower, so that of equal scores the lower row wins. They are collected unsorted; when the room is full the best k stay.
+/// The best k rows of one query seen by one thread. A row is one number that is larger for a better row: the score in the upper half, in an order
+/// that integers have, and the complement of the row in the lower, so that of equal scores the lower row wins. They are collected unsorted; when the
+/// room is full the best k stay.
 /// </summary>
 internal unsafe struct Candidates
 {

@@ -69,8 +69,8 @@ public sealed unsafe partial class CpuBackend
             long n = projections[i].Outputs;
             if (!gradients[i].W.IsEmpty)
             {
-                Multiply(new Operand(Pointer<byte>(dy[i]), dy[i], kMajor: true), new Operand(Pointer<byte>(x), x, kMajor: true), Pointer<float>(gradients[i].W), n, k, m,
-                    accumulate: true);
+                Multiply(new Operand(Pointer<byte>(dy[i]), dy[i], kMajor: true), new Operand(Pointer<byte>(x), x, kMajor: true),
+                    Pointer<float>(gradients[i].W), n, k, m, accumulate: true);
             }
 
             if (!gradients[i].Bias.IsEmpty) AddRows(Floats(Op, dy[i]), Pointer<float>(gradients[i].Bias), m, n);
@@ -95,9 +95,11 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <summary>
-    /// ds [M, Σ R] = scale · dy·B side by side, and dx = Σ dy·W + ds·A, unless dx is null. With dropout ds·A must pass the mask first: it goes to <paramref name="masked"/> [M, K].
+    /// ds [M, Σ R] = scale · dy·B side by side, and dx = Σ dy·W + ds·A, unless dx is null. With dropout ds·A must pass the mask first: it goes to
+    /// <paramref name="masked"/> [M, K].
     /// </summary>
-    private void InputGradient(ReadOnlySpan<Tensor> dy, ReadOnlySpan<Projection> projections, float* ds, long rank, long m, long k, float* dx, bool accumulate, float* masked)
+    private void InputGradient(ReadOnlySpan<Tensor> dy, ReadOnlySpan<Projection> projections, float* ds, long rank, long m, long k, float* dx,
+        bool accumulate, float* masked)
     {
         int n = projections.Length;
         GemmPlan plan = new(m, stackalloc GemmSource[2 * n], stackalloc GemmSegment[3 * n], stackalloc GemmProduct[n + 2]);
@@ -133,8 +135,8 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <summary>dA += dsᵀ·x for all adapters in one product; dBᵀ += sᵀ·dy, so that the long side is the side of the vectors.</summary>
-    private void AdapterGradients(ReadOnlySpan<Tensor> dy, ReadOnlySpan<Projection> projections, ReadOnlySpan<Tensor> s, ReadOnlySpan<ProjectionGradient> gradients, float* ds,
-        long rank, float* x, long m, long k)
+    private void AdapterGradients(ReadOnlySpan<Tensor> dy, ReadOnlySpan<Projection> projections, ReadOnlySpan<Tensor> s,
+        ReadOnlySpan<ProjectionGradient> gradients, float* ds, long rank, float* x, long m, long k)
     {
         long width = k;
         foreach (Projection projection in projections) width = Math.Max(width, projection.Outputs);
@@ -152,7 +154,8 @@ public sealed unsafe partial class CpuBackend
         {
             if (gradients[i].B.IsEmpty) continue;
             (long n, long r) = (projections[i].Outputs, projections[i].Rank);
-            Multiply(new Operand((byte*)Floats(nameof(LoraMatMulBackward), s[i]), s[i], kMajor: true), new Operand(Pointer<byte>(dy[i]), dy[i], kMajor: true), sums, r, n, m);
+            Multiply(new Operand((byte*)Floats(nameof(LoraMatMulBackward), s[i]), s[i], kMajor: true),
+                new Operand(Pointer<byte>(dy[i]), dy[i], kMajor: true), sums, r, n, m);
             float* gradient = Pointer<float>(gradients[i].B);
             for (long row = 0; row < r; row++)
             {

@@ -5,8 +5,8 @@ namespace RetrievalEngine.Compute.Cpu;
 public sealed unsafe partial class CpuBackend
 {
     /// <inheritdoc/>
-    public void MatMul(Tensor a, Tensor b, Tensor c, bool transA = false, bool transB = false, float alpha = 1, bool accumulate = false, Tensor bias = default,
-        Activation activation = Activation.None)
+    public void MatMul(Tensor a, Tensor b, Tensor c, bool transA = false, bool transB = false, float alpha = 1, bool accumulate = false,
+        Tensor bias = default, Activation activation = Activation.None)
     {
         (long m, long n, long k) = OpChecks.MatMul(a, b, c, transA, transB, bias);
         float* left = Floats(nameof(MatMul), a), to = Floats(nameof(MatMul), c);
@@ -14,12 +14,14 @@ public sealed unsafe partial class CpuBackend
         if (accumulate && activation != Activation.None)
         {
             using Scratch.Loan loan = _scratch.Rent(m * n * sizeof(float));
-            Multiply(new Operand((byte*)left, a, transA), new Operand(Pointer<byte>(b), b, !transB), (float*)loan.Pointer, m, n, k, alpha, false, Pointer<float>(bias), activation);
+            Multiply(new Operand((byte*)left, a, transA), new Operand(Pointer<byte>(b), b, !transB), (float*)loan.Pointer, m, n, k, alpha, false,
+                Pointer<float>(bias), activation);
             Map(default(Sum), (float*)loan.Pointer, to, to, m * n);
             return;
         }
 
-        Multiply(new Operand((byte*)left, a, transA), new Operand(Pointer<byte>(b), b, !transB), to, m, n, k, alpha, accumulate, Pointer<float>(bias), activation);
+        Multiply(new Operand((byte*)left, a, transA), new Operand(Pointer<byte>(b), b, !transB), to, m, n, k, alpha, accumulate,
+            Pointer<float>(bias), activation);
     }
 
     private void Multiply(Operand left, Operand right, float* c, long m, long n, long k, float alpha = 1, bool accumulate = false, float* bias = null,

@@ -10,7 +10,8 @@ public sealed unsafe partial class CpuBackend
     {
         (long n, long d) = OpChecks.QuantizeRows(x, q, scales);
         long rowsPerTask = Math.Max(n / (_workers.Count * 8L), Math.Max(16, n / Workers.MaxTasks + 1));
-        _workers.Run(new QuantizeJob(Pointer<float>(x), Pointer<sbyte>(q), Pointer<float>(scales), n, d, rowsPerTask), (int)((n + rowsPerTask - 1) / rowsPerTask));
+        _workers.Run(new QuantizeJob(Pointer<float>(x), Pointer<sbyte>(q), Pointer<float>(scales), n, d, rowsPerTask),
+            (int)((n + rowsPerTask - 1) / rowsPerTask));
     }
 
     private readonly struct QuantizeJob(float* x, sbyte* q, float* scales, long n, long d, long rowsPerTask) : IJob
@@ -46,7 +47,7 @@ public sealed unsafe partial class CpuBackend
             {
                 // Above 127 only where the scale is so small that it lost digits.
                 Vector512<float> value = Vector512.Round(Vector512.Load(from + j) / divisor);
-                Vector512<int> rounded = Vector512.ConvertToInt32(Vector512.Min(Vector512.Max(value, Vector512.Create(-127f)), Vector512.Create(127f)));
+                Vector512<int> rounded = Vector512.ConvertToInt32(Vector512.Clamp(value, Vector512.Create(-127f), Vector512.Create(127f)));
                 Vector256<short> words = Vector256.Narrow(rounded.GetLower(), rounded.GetUpper());
                 Vector128.Narrow(words.GetLower(), words.GetUpper()).Store(to + j);
             }

@@ -31,10 +31,10 @@ public sealed unsafe partial class CpuBackend
             long queriesPerPass = Math.Clamp(CandidateBytesPerPass / (_workers.Count * room * sizeof(ulong)), 1, QueriesPerPass);
             for (long query = 0; query < q; query += queriesPerPass)
             {
-                int passQueries = (int)Math.Min(queriesPerPass, q - query);
-                ScorePass(new ScorePlan(Pointer<float>(queries) + query * d, passQueries, Pointer<byte>(rows) + start * d * rows.DType.Size(), rows.DType,
-                    rowScales.IsEmpty ? null : Pointer<float>(rowScales) + start, count, d, firstRow + start, k, checked((int)room), Pointer<float>(scores) + query * k,
-                    Pointer<long>(indices) + query * k));
+                ScorePass(new ScorePlan(
+                    Pointer<float>(queries) + query * d, (int)Math.Min(queriesPerPass, q - query),
+                    Pointer<byte>(rows) + start * d * rows.DType.Size(), rows.DType, rowScales.IsEmpty ? null : Pointer<float>(rowScales) + start,
+                    count, d, firstRow + start, k, checked((int)room), Pointer<float>(scores) + query * k, Pointer<long>(indices) + query * k));
             }
         }
     }
@@ -55,7 +55,8 @@ public sealed unsafe partial class CpuBackend
         for (long i = 0; i < lists; i++)
         {
             long last = (i % plan.Queries + 1) * plan.K - 1;
-            list[i].Begin(key + i * plan.Room, plan.Room, (int)Math.Min(plan.K, plan.Room), plan.Indices[last] < 0 ? float.NegativeInfinity : plan.Scores[last]);
+            float threshold = plan.Indices[last] < 0 ? float.NegativeInfinity : plan.Scores[last];
+            list[i].Begin(key + i * plan.Room, plan.Room, (int)Math.Min(plan.K, plan.Room), threshold);
         }
 
         *next = 0;
@@ -64,7 +65,8 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <summary>One pass: some queries, all rows.</summary>
-    private readonly struct ScorePlan(float* queries, int queryCount, byte* rows, DType dtype, float* scales, long n, long d, long firstRow, long k, int room, float* scores, long* indices)
+    private readonly struct ScorePlan(float* queries, int queryCount, byte* rows, DType dtype, float* scales, long n, long d, long firstRow, long k,
+        int room, float* scores, long* indices)
     {
         public float* QueryData => queries;
 
@@ -92,7 +94,8 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <summary>A thread takes blocks of rows, the lower ones first, and collects candidates of its own.</summary>
-    private readonly struct ScoreJob(ScorePlan plan, int rowsPerBlock, long widened, Candidates* lists, long* next, float* room, long laneFloats) : IJob
+    private readonly struct ScoreJob(ScorePlan plan, int rowsPerBlock, long widened, Candidates* lists, long* next, float* room,
+        long laneFloats) : IJob
     {
         public void Run(int lane)
         {
@@ -140,7 +143,8 @@ public sealed unsafe partial class CpuBackend
             byte* rest = stackalloc byte[16 * sizeof(float)];
             Buffer.MemoryCopy(rows + i * TFormat.Size, rest, 16 * sizeof(float), (elements - i) * TFormat.Size);
             VectorMath.StorePartial(TFormat.Load(rest), block + i, (int)(elements - i));
-            DotKernel.Multiply<FloatF32>((byte*)block, plan.D * sizeof(float), count, plan.QueryData, plan.D, plan.Queries, plan.D, scores, rowsPerBlock);
+            DotKernel.Multiply<FloatF32>((byte*)block, plan.D * sizeof(float), count, plan.QueryData, plan.D, plan.Queries, plan.D, scores,
+                rowsPerBlock);
         }
 
         private void Collect(Candidates* list, float* scores, long first, int count)

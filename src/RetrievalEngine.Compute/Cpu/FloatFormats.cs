@@ -22,8 +22,8 @@ internal static unsafe class FloatFormats
         // The copies of the sign leave room for the wider exponent, which is 112 too small: multiplied in, so that subnormals become normal.
         Vector512<float> scaled = ((wide << 13) & Vector512.Create(unchecked((int)0x8FFFE000))).AsSingle() * Vector512.Create(5.192296858534828e33f);
         // Infinities and NaN came out as 65536 and more.
-        Vector512<float> special = Vector512.GreaterThanOrEqual(Vector512.Abs(scaled), Vector512.Create(65536f)) & Vector512.Create(float.PositiveInfinity);
-        return scaled | special;
+        Vector512<float> special = Vector512.GreaterThanOrEqual(Vector512.Abs(scaled), Vector512.Create(65536f));
+        return scaled | (special & Vector512.Create(float.PositiveInfinity));
     }
 
     /// <summary>Rounds to bfloat16, nearest even; NaN stays NaN.</summary>

@@ -3,7 +3,10 @@ using System.Runtime.InteropServices;
 
 namespace RetrievalEngine.Compute.Cpu;
 
-/// <summary>Blocks of host memory, aligned to 64 bytes or, where they are large, to huge pages, which Linux is asked to use: matrix products touch more pages than the processor remembers.</summary>
+/// <summary>
+/// Blocks of host memory, aligned to 64 bytes or, where they are large, to huge pages, which Linux is asked to use: matrix products touch more pages
+/// than the processor remembers.
+/// </summary>
 internal static unsafe partial class HostMemory
 {
     private const long HugePage = 2 << 20;

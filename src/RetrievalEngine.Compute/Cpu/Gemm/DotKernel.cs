@@ -6,8 +6,9 @@ using System.Runtime.Intrinsics.X86;
 namespace RetrievalEngine.Compute.Cpu.Gemm;
 
 /// <summary>
-/// Inner products of rows with a few queries: both are read along the vectors, so that nothing is packed and memory is read in the order in which it lies. Each product is
-/// 16 sums, one a lane, added up at the end in a fixed order: it depends on its row and its query alone. Written out for 4 rows and 6 queries and compiled for fewer of either.
+/// Inner products of rows with a few queries: both are read along the vectors, so that nothing is packed and memory is read in the order in which it
+/// lies. Each product is 16 sums, one a lane, added up at the end in a fixed order: it depends on its row and its query alone. Written out for 4
+/// rows and 6 queries and compiled for fewer of either.
 /// </summary>
 internal static unsafe class DotKernel
 {
@@ -20,9 +21,11 @@ internal static unsafe class DotKernel
     public static int Queries => Avx512F.IsSupported ? MostQueries : 2;
 
     /// <summary>
-    /// scores [q · scoreStride + r] = row r · query q over <paramref name="d"/> elements. Rows are <paramref name="rowStride"/> bytes apart, queries <paramref name="queryStride"/> floats.
+    /// scores [q · scoreStride + r] = row r · query q over <paramref name="d"/> elements. Rows are <paramref name="rowStride"/> bytes apart, queries
+    /// <paramref name="queryStride"/> floats.
     /// </summary>
-    public static void Multiply<TFormat>(byte* rows, long rowStride, int rowCount, float* queries, long queryStride, int queryCount, long d, float* scores, long scoreStride)
+    public static void Multiply<TFormat>(byte* rows, long rowStride, int rowCount, float* queries, long queryStride, int queryCount, long d,
+        float* scores, long scoreStride)
         where TFormat : struct, IElementFormat
     {
         for (int query = 0; query < queryCount; query += Queries)
@@ -31,11 +34,15 @@ internal static unsafe class DotKernel
             int count = Math.Min(Queries, queryCount - query);
             // Memory is fastest in one stream: rows go one by one where they are read for one query only.
             int step = count == 1 ? 1 : Rows;
-            for (int row = 0; row < rowCount; row += step) Tile<TFormat>(rows + row * rowStride, rowStride, Math.Min(step, rowCount - row), from, queryStride, count, d, to + row, scoreStride);
+            for (int row = 0; row < rowCount; row += step)
+            {
+                Tile<TFormat>(rows + row * rowStride, rowStride, Math.Min(step, rowCount - row), from, queryStride, count, d, to + row, scoreStride);
+            }
         }
     }
 
-    private static void Tile<TFormat>(byte* row, long rowStride, int rows, float* query, long queryStride, int queries, long d, float* scores, long scoreStride)
+    private static void Tile<TFormat>(byte* row, long rowStride, int rows, float* query, long queryStride, int queries, long d, float* scores,
+        long scoreStride)
         where TFormat : struct, IElementFormat
     {
         switch (queries)
@@ -66,7 +73,8 @@ internal static unsafe class DotKernel
 
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Tile<TFormat, TRows, TQueries>(byte* row, long rowStride, int rows, float* query, long queryStride, long d, float* scores, long scoreStride)
+    private static void Tile<TFormat, TRows, TQueries>(byte* row, long rowStride, int rows, float* query, long queryStride, long d, float* scores,
+        long scoreStride)
         where TFormat : struct, IElementFormat
         where TRows : struct, IConstant
         where TQueries : struct, IConstant
@@ -82,8 +90,16 @@ internal static unsafe class DotKernel
             long at = d - rest;
             new Span<byte>(rests, MostRows * size).Clear();
             new Span<float>(queryRests, MostQueries * Lanes).Clear();
-            for (int i = 0; i < MostRows; i++) Unsafe.CopyBlockUnaligned(rests + i * size, row + Math.Min(i, rows - 1) * rowStride + at * TFormat.Size, (uint)(rest * TFormat.Size));
-            for (int i = 0; i < TQueries.Value; i++) new ReadOnlySpan<float>(query + i * queryStride + at, rest).CopyTo(new Span<float>(queryRests + i * Lanes, rest));
+            for (int i = 0; i < MostRows; i++)
+            {
+                byte* from = row + Math.Min(i, rows - 1) * rowStride + at * TFormat.Size;
+                Unsafe.CopyBlockUnaligned(rests + i * size, from, (uint)(rest * TFormat.Size));
+            }
+
+            for (int i = 0; i < TQueries.Value; i++)
+            {
+                Unsafe.CopyBlockUnaligned(queryRests + i * Lanes, query + i * queryStride + at, (uint)(rest * sizeof(float)));
+            }
         }
 
         Vector512<float> a0 = default, b0 = default, c0 = default, e0 = default;
@@ -96,8 +112,10 @@ internal static unsafe class DotKernel
         {
             for (long p = 0; p < end; p += Lanes)
             {
-                Vector512<float> r0 = TFormat.Load(row + p * TFormat.Size), r1 = TRows.Value == 1 ? default : TFormat.Load(row1 + p * TFormat.Size);
-                Vector512<float> r2 = TRows.Value > 2 ? TFormat.Load(row2 + p * TFormat.Size) : default, r3 = TRows.Value > 3 ? TFormat.Load(row3 + p * TFormat.Size) : default;
+                Vector512<float> r0 = TFormat.Load(row + p * TFormat.Size);
+                Vector512<float> r1 = TRows.Value > 1 ? TFormat.Load(row1 + p * TFormat.Size) : default;
+                Vector512<float> r2 = TRows.Value > 2 ? TFormat.Load(row2 + p * TFormat.Size) : default;
+                Vector512<float> r3 = TRows.Value > 3 ? TFormat.Load(row3 + p * TFormat.Size) : default;
                 float* x = query + p;
                 if (Sse.IsSupported && TRows.Value == 1) Sse.Prefetch0(row + p * TFormat.Size + BytesAhead);
                 Vector512<float> x0 = Vector512.Load(x);
@@ -182,7 +200,8 @@ internal static unsafe class DotKernel
     private static Vector128<float> Sums(Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> e)
     {
         if (!Avx512F.IsSupported) return Vector128.Create(Vector512.Sum(a), Vector512.Sum(b), Vector512.Sum(c), Vector512.Sum(e));
-        Vector512<double> ab = (Avx512F.UnpackLow(a, b) + Avx512F.UnpackHigh(a, b)).AsDouble(), ce = (Avx512F.UnpackLow(c, e) + Avx512F.UnpackHigh(c, e)).AsDouble();
+        Vector512<double> ab = (Avx512F.UnpackLow(a, b) + Avx512F.UnpackHigh(a, b)).AsDouble(),
+            ce = (Avx512F.UnpackLow(c, e) + Avx512F.UnpackHigh(c, e)).AsDouble();
         Vector512<float> all = Avx512F.UnpackLow(ab, ce).AsSingle() + Avx512F.UnpackHigh(ab, ce).AsSingle();
         Vector256<float> half = all.GetLower() + all.GetUpper();
         return half.GetLower() + half.GetUpper();

@@ -3,8 +3,8 @@ using System;
 namespace RetrievalEngine.Compute.Cpu.Gemm;
 
 /// <summary>
-/// Few rows: the left sides are packed first; then each thread takes panels of columns, packs them by itself and multiplies, so that every right side is read
-/// once and by one thread, and what lies as a microkernel wants it is not packed at all.
+/// Few rows: the left sides are packed first; then each thread takes panels of columns, packs them by itself and multiplies, so that every right
+/// side is read once and by one thread, and what lies as a microkernel wants it is not packed at all.
 /// </summary>
 internal static unsafe class GemmByColumns
 {
@@ -26,8 +26,9 @@ internal static unsafe class GemmByColumns
             if (!source->Operand.Direct) left += source->PanelFloats * tiles.Panels;
         }
 
-        for (int i = 0; i < tiles.ProductCount; i++) right = Math.Max(right, Packing.PanelFloats(GemmTiles.ChunkK + GemmTiles.Line, tiles.Products[i].Width));
-        using Scratch.Loan loan = GemmShared.Rent(scratch, left, right + GemmTiles.TileFloats, workers.Count, tiles.CountChunks(), out GemmShared shared);
+        for (int i = 0; i < tiles.ProductCount; i++) right = Math.Max(right, Packing.PanelFloats(GemmTiles.ChunkK, tiles.Products[i].Width));
+        using Scratch.Loan loan = GemmShared.Rent(
+            scratch, left, right + GemmTiles.TileFloats, workers.Count, tiles.CountChunks(), out GemmShared shared);
         tiles.WriteChunks(shared.Chunks);
         for (int i = 0; i < tiles.SourceCount; i++) tiles.Sources[i].Packed = shared.Packed + tiles.Sources[i].Offset;
         for (int stage = 0; stage < tiles.Stages; stage++) RunStage(tiles, workers, shared, stage);
@@ -46,7 +47,8 @@ internal static unsafe class GemmByColumns
         long panels = 0;
         for (int i = 0; i < tiles.ProductCount; i++) panels += tiles.Products[i].Stage == stage ? tiles.Products[i].Panels : 0;
         shared.Restart();
-        workers.Run(new MultiplyJob(tiles, shared, stage, Math.Clamp(panels / (workers.Count * 4L), 1, MaxPanelsPerTask)), (int)Math.Min(panels, workers.Count));
+        long panelsPerTask = Math.Clamp(panels / (workers.Count * 4L), 1, MaxPanelsPerTask);
+        workers.Run(new MultiplyJob(tiles, shared, stage, panelsPerTask), (int)Math.Min(panels, workers.Count));
     }
 
     /// <summary>A task packs a panel of rows.</summary>
@@ -109,7 +111,10 @@ internal static unsafe class GemmByColumns
                         GemmTiles.PackRight(product, chunk, panel, packed);
                     }
 
-                    for (long row = 0; row < tiles.Panels; row++) tiles.Multiply(product, chunk, row, panel, left + row * nextA, strideA, b, strideB, tile, (byte*)tile, 0);
+                    for (long row = 0; row < tiles.Panels; row++)
+                    {
+                        tiles.Multiply(product, chunk, row, panel, left + row * nextA, strideA, b, strideB, tile, (byte*)tile, 0);
+                    }
                 }
             }
         }

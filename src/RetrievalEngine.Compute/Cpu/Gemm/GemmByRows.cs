@@ -3,8 +3,8 @@ using System;
 namespace RetrievalEngine.Compute.Cpu.Gemm;
 
 /// <summary>
-/// Many rows: the right sides are packed first, by all threads; then each thread takes blocks of rows, packs its left sides, which stay in its level 2 cache, and
-/// multiplies them with all panels of columns (GotoBLAS: Goto, van de Geijn 2008; BLIS: Van Zee, van de Geijn 2015).
+/// Many rows: the right sides are packed first, by all threads; then each thread takes blocks of rows, packs its left sides, which stay in its level
+/// 2 cache, and multiplies them with all panels of columns (GotoBLAS: Goto, van de Geijn 2008; BLIS: Van Zee, van de Geijn 2015).
 /// </summary>
 internal static unsafe class GemmByRows
 {
@@ -51,7 +51,9 @@ internal static unsafe class GemmByRows
         }
     }
 
-    /// <summary>Chooses the panels of the next pass, as many as there is room for, from product <paramref name="done"/> on, and gives their number.</summary>
+    /// <summary>
+    /// Chooses the panels of the next pass, as many as there is room for, from product <paramref name="done"/> on, and gives their number.
+    /// </summary>
     private static int TakePanels(GemmTiles tiles, ref int done, float* packed, long room)
     {
         long used = 0;

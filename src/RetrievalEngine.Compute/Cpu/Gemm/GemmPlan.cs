@@ -3,10 +3,10 @@ using System;
 namespace RetrievalEngine.Compute.Cpu.Gemm;
 
 /// <summary>
-/// Matrix products over the same M rows, run together so that a left operand is packed once for all that use it and a result is written once, however many
-/// segments its k has (W beside a LoRA adapter's B). Products of a later stage may take results of an earlier one as sources: with many rows only a block of them
-/// is in flight, and what the earlier stage wrote is still in the cache. Each sum runs over k in the same order whatever the shape of the rest, the way it is
-/// computed, and the number of threads.
+/// Matrix products over the same M rows, run together so that a left operand is packed once for all that use it and a result is written once,
+/// however many segments its k has (W beside a LoRA adapter's B). Products of a later stage may take results of an earlier one as sources: with many
+/// rows only a block of them is in flight, and what the earlier stage wrote is still in the cache. Each sum runs over k in the same order whatever
+/// the shape of the rest, the way it is computed, and the number of threads.
 /// </summary>
 internal unsafe ref struct GemmPlan
 {
@@ -36,7 +36,8 @@ internal unsafe ref struct GemmPlan
     }
 
     /// <summary>Adds a product; its segments follow.</summary>
-    public void Product(float* c, long strideC, long n, float alpha = 1, bool accumulate = false, float* bias = null, Activation activation = Activation.None)
+    public void Product(float* c, long strideC, long n, float alpha = 1, bool accumulate = false, float* bias = null,
+        Activation activation = Activation.None)
     {
         int columns = Microkernel.Best.Columns;
         bool narrow = n <= columns / 2;

@@ -2,7 +2,9 @@ using System.Threading;
 
 namespace RetrievalEngine.Compute.Cpu.Gemm;
 
-/// <summary>What the threads share in a product: the next block to take, the packed side that all of them read, and for each thread room of its own.</summary>
+/// <summary>
+/// What the threads share in a product: the next block to take, the packed side that all of them read, and for each thread room of its own.
+/// </summary>
 internal readonly unsafe struct GemmShared
 {
     private readonly long* _next;

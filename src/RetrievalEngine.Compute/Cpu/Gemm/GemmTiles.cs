@@ -10,7 +10,8 @@ namespace RetrievalEngine.Compute.Cpu.Gemm;
 internal readonly unsafe struct GemmTiles
 {
     /// <summary>
-    /// Most k of a chunk. Such a panel of columns, 128 KiB, comes from the level 2 cache as fast as it is multiplied; a long chunk saves reading and writing c.
+    /// Most k of a chunk. Such a panel of columns, 128 KiB, comes from the level 2 cache as fast as it is multiplied; a long chunk saves reading and
+    /// writing c.
     /// </summary>
     public const int ChunkK = 1024;
 
@@ -134,12 +135,12 @@ internal readonly unsafe struct GemmTiles
     }
 
     /// <summary>
-    /// One tile of c, one chunk of k; the first chunk overwrites c unless the product adds to it, the last one finishes it. <paramref name="tile"/> is room
-    /// for a tile that is not whole; <paramref name="ahead"/> and <paramref name="step"/>: <see cref="Microkernel.Multiply"/>.
+    /// One tile of c, one chunk of k; the first chunk overwrites c unless the product adds to it, the last one finishes it. <paramref name="tile"/>
+    /// is room for a tile that is not whole; <paramref name="ahead"/> and <paramref name="step"/>: <see cref="Microkernel.Multiply"/>.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void Multiply(GemmProduct* product, GemmChunk* chunk, long rowPanel, long columnPanel, float* a, long strideA, float* b, long strideB, float* tile,
-        byte* ahead, long step)
+    public void Multiply(GemmProduct* product, GemmChunk* chunk, long rowPanel, long columnPanel, float* a, long strideA, float* b, long strideB,
+        float* tile, byte* ahead, long step)
     {
         long row = rowPanel * Height, column = columnPanel * product->Width;
         int rows = (int)Math.Min(Height, _m - row), columns = (int)Math.Min(product->Width, product->N - column);
@@ -163,11 +164,12 @@ internal readonly unsafe struct GemmTiles
             }
         }
 
-        if (chunk + 1 == product->EndChunk && (product->Bias != null || product->Activation != Activation.None)) Finish(product, c, column, rows, columns);
+        if (chunk + 1 == product->EndChunk) Finish(product, c, column, rows, columns);
     }
 
     private static void Finish(GemmProduct* product, float* c, long column, int rows, int columns)
     {
+        if (product->Bias == null && product->Activation == Activation.None) return;
         for (int i = 0; i < rows; i++)
         {
             float* line = c + i * product->StrideC;

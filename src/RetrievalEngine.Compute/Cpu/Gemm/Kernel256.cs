@@ -5,8 +5,9 @@ using System.Runtime.Intrinsics.X86;
 namespace RetrievalEngine.Compute.Cpu.Gemm;
 
 /// <summary>
-/// The inner loop of a matrix product in AVX2 with FMA: a tile of up to 6 × 16 sums stays in registers while k runs (12 of 16 registers, two more for b, one for a). Written out once for
-/// 6 rows and compiled for each number of rows and for one and two vectors of columns: conditions on constants cost nothing.
+/// The inner loop of a matrix product in AVX2 with FMA: a tile of up to 6 × 16 sums stays in registers while k runs (12 of 16 registers, two more
+/// for b, one for a). Written out once for 6 rows and compiled for each number of rows and for one and two vectors of columns: conditions on
+/// constants cost nothing.
 /// </summary>
 internal static unsafe class Kernel256
 {
@@ -24,8 +25,8 @@ internal static unsafe class Kernel256
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Multiply<TRows, TVectors>(long k, float* a, long strideA, float* b, long strideB, float* c, long strideC, float alpha, bool accumulate,
-        byte* ahead, long step)
+    private static void Multiply<TRows, TVectors>(long k, float* a, long strideA, float* b, long strideB, float* c, long strideC, float alpha,
+        bool accumulate, byte* ahead, long step)
         where TRows : struct, IConstant
         where TVectors : struct, IConstant
     {
@@ -67,7 +68,8 @@ internal static unsafe class Kernel256
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static (Vector256<float> C, Vector256<float> D) Add<TVectors>(float a, Vector256<float> b0, Vector256<float> b1, Vector256<float> c, Vector256<float> d)
+    private static (Vector256<float> C, Vector256<float> D) Add<TVectors>(float a, Vector256<float> b0, Vector256<float> b1, Vector256<float> c,
+        Vector256<float> d)
         where TVectors : struct, IConstant
     {
         Vector256<float> x = Vector256.Create(a);

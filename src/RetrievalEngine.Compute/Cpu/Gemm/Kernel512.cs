@@ -5,8 +5,9 @@ using System.Runtime.Intrinsics.X86;
 namespace RetrievalEngine.Compute.Cpu.Gemm;
 
 /// <summary>
-/// The inner loop of a matrix product in AVX-512: a tile of up to 14 × 32 sums stays in registers while k runs (28 of 32 registers, two more for b, one for a). Written out once for
-/// 14 rows and compiled for each number of rows and for one and two vectors of columns: conditions on constants cost nothing.
+/// The inner loop of a matrix product in AVX-512: a tile of up to 14 × 32 sums stays in registers while k runs (28 of 32 registers, two more for b,
+/// one for a). Written out once for 14 rows and compiled for each number of rows and for one and two vectors of columns: conditions on constants
+/// cost nothing.
 /// </summary>
 internal static unsafe class Kernel512
 {
@@ -32,8 +33,8 @@ internal static unsafe class Kernel512
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Multiply<TRows, TVectors>(long k, float* a, long strideA, float* b, long strideB, float* c, long strideC, float alpha, bool accumulate,
-        byte* ahead, long step)
+    private static void Multiply<TRows, TVectors>(long k, float* a, long strideA, float* b, long strideB, float* c, long strideC, float alpha,
+        bool accumulate, byte* ahead, long step)
         where TRows : struct, IConstant
         where TVectors : struct, IConstant
     {
@@ -99,7 +100,8 @@ internal static unsafe class Kernel512
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static (Vector512<float> C, Vector512<float> D) Add<TVectors>(float a, Vector512<float> b0, Vector512<float> b1, Vector512<float> c, Vector512<float> d)
+    private static (Vector512<float> C, Vector512<float> D) Add<TVectors>(float a, Vector512<float> b0, Vector512<float> b1, Vector512<float> c,
+        Vector512<float> d)
         where TVectors : struct, IConstant
     {
         Vector512<float> x = Vector512.Create(a);

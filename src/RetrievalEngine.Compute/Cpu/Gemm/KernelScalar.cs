@@ -19,8 +19,8 @@ internal static unsafe class KernelScalar
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Multiply<TRows, TColumns>(long k, float* a, long strideA, float* b, long strideB, float* c, long strideC, float alpha, bool accumulate,
-        byte* ahead, long step)
+    private static void Multiply<TRows, TColumns>(long k, float* a, long strideA, float* b, long strideB, float* c, long strideC, float alpha,
+        bool accumulate, byte* ahead, long step)
         where TRows : struct, IConstant
         where TColumns : struct, IConstant
     {

@@ -4,9 +4,9 @@ using unsafe Loop = delegate*<long, float*, long, float*, long, float*, long, fl
 namespace RetrievalEngine.Compute.Cpu.Gemm;
 
 /// <summary>
-/// A family of inner loops over packed operands, one for each height of a tile: c [rows, columns] = alpha · Σ over k of a[k, rows] · b[k, columns], or added to
-/// c. Every sum runs over k in order by itself, so a result depends neither on the height of its tile nor on what else is computed. What packs the operands
-/// is <see cref="Packing"/>; another family, of other instructions or in other code, needs only <see cref="Add"/>.
+/// A family of inner loops over packed operands, one for each height of a tile: c [rows, columns] = alpha · Σ over k of a[k, rows] · b[k, columns],
+/// or added to c. Every sum runs over k in order by itself, so a result depends neither on the height of its tile nor on what else is computed. What
+/// packs the operands is <see cref="Packing"/>; another family, of other instructions or in other code, needs only <see cref="Add"/>.
 /// </summary>
 internal sealed unsafe class Microkernel
 {
@@ -43,6 +43,7 @@ internal sealed unsafe class Microkernel
     /// <paramref name="strideB"/> lead from one k to the next, <paramref name="strideC"/> from one row to the next. With each k a line of memory at
     /// <paramref name="ahead"/>, then <paramref name="step"/> bytes further, is fetched for a later call; any address will do.
     /// </summary>
-    public void Multiply(int rows, bool narrow, long k, float* a, long strideA, float* b, long strideB, float* c, long strideC, float alpha, bool accumulate,
-        byte* ahead, long step) => (narrow ? _narrow : _wide)[rows](k, a, strideA, b, strideB, c, strideC, alpha, accumulate, ahead, step);
+    public void Multiply(int rows, bool narrow, long k, float* a, long strideA, float* b, long strideB, float* c, long strideC, float alpha,
+        bool accumulate, byte* ahead, long step) =>
+        (narrow ? _narrow : _wide)[rows](k, a, strideA, b, strideB, c, strideC, alpha, accumulate, ahead, step);
 }

@@ -1,8 +1,8 @@
 namespace RetrievalEngine.Compute.Cpu.Gemm;
 
 /// <summary>
-/// One side of a product: rows × k, where "rows" are the rows of c on the left side and its columns on the right. Element (row, k) lies at row · Stride + k, or at
-/// k · Stride + row when <see cref="KMajor"/>.
+/// One side of a product: rows × k, where "rows" are the rows of c on the left side and its columns on the right. Element (row, k) lies at row ·
+/// Stride + k, or at k · Stride + row when <see cref="KMajor"/>.
 /// </summary>
 internal readonly unsafe struct Operand(byte* data, DType dtype, long stride, bool kMajor)
 {

@@ -6,8 +6,8 @@ using System.Runtime.Intrinsics.X86;
 namespace RetrievalEngine.Compute.Cpu.Gemm;
 
 /// <summary>
-/// Brings a panel of an <see cref="Operand"/> into the order in which a microkernel reads it, as floats: for each k the rows of the panel side by side. Stores may run over
-/// into the place of the next k, which is written after it; behind the last one <see cref="PanelFloats"/> leaves room.
+/// Brings a panel of an <see cref="Operand"/> into the order in which a microkernel reads it, as floats: for each k the rows of the panel side by
+/// side. Stores may run over into the place of the next k, which is written after it; behind the last one <see cref="PanelFloats"/> leaves room.
 /// </summary>
 internal static unsafe class Packing
 {
@@ -16,8 +16,10 @@ internal static unsafe class Packing
     /// <summary>Floats that a panel of <paramref name="width"/> rows takes.</summary>
     public static long PanelFloats(long k, int width) => (k * width + 2 * Block - 1) / Block * Block;
 
-    /// <summary>Packs rows <paramref name="row"/> … + <paramref name="rows"/> and <paramref name="k"/> steps from <paramref name="firstK"/> on. Of the lanes from <paramref name="rows"/> up to
-    /// <paramref name="width"/> nothing is promised.</summary>
+    /// <summary>
+    /// Packs rows <paramref name="row"/> … + <paramref name="rows"/> and <paramref name="k"/> steps from <paramref name="firstK"/> on. Of the lanes
+    /// from <paramref name="rows"/> up to <paramref name="width"/> nothing is promised.
+    /// </summary>
     public static void Pack(in Operand source, long row, int rows, long firstK, long k, int width, float* destination)
     {
         switch (source.DType)

@@ -3,10 +3,11 @@ using System;
 namespace RetrievalEngine.Compute.Cpu.Gemm;
 
 /// <summary>
-/// c [N] = f(alpha · a [K] · bᵀ + bias) for a b [N, K] that is larger than the caches: it is read once, in the order in which it lies, and memory is the limit. The sums are not
-/// in the order of <see cref="Microkernel"/>. A task is a block of rows of b.
+/// c [N] = f(alpha · a [K] · bᵀ + bias) for a b [N, K] that is larger than the caches: it is read once, in the order in which it lies, and memory is
+/// the limit. The sums are not in the order of <see cref="Microkernel"/>. A task is a block of rows of b.
 /// </summary>
-internal readonly unsafe struct RowProduct(Operand b, float* a, float* c, long n, long k, float alpha, bool accumulate, float* bias, Activation activation) : IJob
+internal readonly unsafe struct RowProduct(Operand b, float* a, float* c, long n, long k, float alpha, bool accumulate, float* bias,
+    Activation activation) : IJob
 {
     private const int RowsPerTask = 32;
     private const long LeastElements = 1 << 22;
