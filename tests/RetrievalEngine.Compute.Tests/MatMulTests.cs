@@ -1,5 +1,7 @@
+using System;
 using System.Collections.Generic;
 using System.Linq;
+using System.Runtime.InteropServices;
 using NUnit.Framework;
 using RetrievalEngine.TestKit;
 
@@ -34,6 +36,10 @@ internal sealed class MatMulTests(TestBackend backend)
             yield return new Case(1, 64, 300, TransB: true, B: dtype);
         }
 
+        // One row and a matrix beyond the caches.
+        yield return new Case(1, 1030, 4090, TransB: true, Bias: true, Activation: Activation.Relu);
+        yield return new Case(1, 1025, 4096, TransB: true, B: DType.BF16, Accumulate: true, Alpha: 0.5f);
+        yield return new Case(1, 1025, 4101, TransB: true, B: DType.F16);
         foreach (Activation activation in (Activation[])[Activation.Silu, Activation.GeluErf, Activation.GeluTanh, Activation.Relu])
             yield return new Case(17, 40, 30, TransB: true, Bias: true, Activation: activation);
         yield return new Case(5, 40, 300, TransB: true, Accumulate: true, Bias: true, Alpha: 3);
@@ -77,6 +83,31 @@ internal sealed class MatMulTests(TestBackend backend)
             tensors.Add("part", new Shape(rows, N), DType.F32, new byte[rows * N * 4]);
             device.MatMul(tensors["a"].Slice(7, rows), tensors["b"], tensors["part"], transB: transB);
             Assert.That(Storage.Unpack(tensors.Download("part"), DType.F32), Is.EqualTo(whole.Skip(7 * N).Take(rows * N)), $"{rows} rows");
+        }
+    }
+
+    [Test]
+    public void A_right_side_that_takes_several_passes_gives_what_its_parts_give()
+    {
+        const int M = 130, N = 6600, K = 2000;
+        IBackend device = backend.Device.Value;
+        using GuardedTensors tensors = new(device, backend.Alignment);
+        Random random = new(1);
+        float[] a = new float[M * K], b = new float[N * K];
+        for (int i = 0; i < a.Length; i++) a[i] = random.NextSingle() - 0.5f;
+        for (int i = 0; i < b.Length; i++) b[i] = random.NextSingle() - 0.5f;
+        tensors.Add("a", new Shape(M, K), DType.F32, MemoryMarshal.AsBytes(a.AsSpan()));
+        tensors.Add("b", new Shape(N, K), DType.F32, MemoryMarshal.AsBytes(b.AsSpan()));
+        tensors.Add("c", new Shape(M, N), DType.F32, new byte[M * N * 4]);
+        device.MatMul(tensors["a"], tensors["b"], tensors["c"], transB: true);
+        tensors.CheckGuards();
+        double[] whole = Storage.Unpack(tensors.Download("c"), DType.F32);
+        foreach ((int first, int count) in new[] { (0, 100), (6000, 300), (6567, 33) })
+        {
+            tensors.Add("part", new Shape(M, count), DType.F32, new byte[M * count * 4]);
+            device.MatMul(tensors["a"], tensors["b"].Slice(first, count), tensors["part"], transB: true);
+            double[] part = Storage.Unpack(tensors.Download("part"), DType.F32);
+            for (int i = 0; i < M; i++) Assert.That(part.AsSpan(i * count, count).SequenceEqual(whole.AsSpan(i * N + first, count)), $"row {i} from column {first}");
         }
     }
 
