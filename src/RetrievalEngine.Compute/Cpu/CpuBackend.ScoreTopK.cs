@@ -9,7 +9,7 @@ namespace RetrievalEngine.Compute.Cpu;
 public sealed unsafe partial class CpuBackend
 {
     // A pass reads all rows once: as many queries as are worth it, as long as what is collected for them stays small.
-    private const long QueriesPerPass = 252, CandidateBytesPerPass = 64 << 20;
+    private const long QueriesPerPass = 252, QueriesToWiden = 32, CandidateBytesPerPass = 64 << 20;
 
     // Rows that stay in the level 2 cache while all queries of the pass meet them.
     private const long RowBlockBytes = 192 << 10;
@@ -43,9 +43,9 @@ public sealed unsafe partial class CpuBackend
     {
         int rowsPerBlock = (int)Math.Clamp(RowBlockBytes / Math.Max(1, plan.D * sizeof(float)) / 16 * 16, 16, 256);
         int lanes = (int)Math.Min(_workers.Count, (plan.N + rowsPerBlock - 1) / rowsPerBlock);
-        // Few queries meet rows as they are stored; for many they are widened once.
-        long widened = plan.DType == DType.F32 || plan.Queries <= DotKernel.Queries ? 0 : rowsPerBlock * plan.D;
-        long laneFloats = (widened + (long)plan.Queries * rowsPerBlock + 15) / 16 * 16;
+        // F16 takes many steps to widen: once, where there are many queries.
+        long widened = plan.DType == DType.F16 && plan.Queries >= QueriesToWiden ? (rowsPerBlock * plan.D + 15) / 16 * 16 : 0;
+        long laneFloats = widened + (long)plan.Queries * rowsPerBlock;
         long keys = (long)lanes * plan.Queries * plan.Room, lists = (long)lanes * plan.Queries;
         using Scratch.Loan loan = _scratch.Rent(64 + keys * sizeof(ulong) + lists * sizeof(Candidates) + 128 + lanes * laneFloats * sizeof(float));
         ulong* key = (ulong*)loan.Pointer;
@@ -107,16 +107,21 @@ public sealed unsafe partial class CpuBackend
                 switch (plan.DType)
                 {
                     case DType.F32:
-                        Multiply<FloatF32>(first, count, block, scores);
+                        Multiply<FloatF32>(first, count, scores);
                         break;
                     case DType.BF16:
-                        Multiply<FloatBF16>(first, count, block, scores);
+                        Multiply<FloatBF16>(first, count, scores);
+                        break;
+                    case DType.F16 when widened > 0:
+                        Widen(first, count, block);
+                        DotKernel.Multiply<FloatF32>((byte*)block, plan.D * sizeof(float), count, plan.QueryData, plan.D, plan.Queries, plan.D, scores,
+                            rowsPerBlock);
                         break;
                     case DType.F16:
-                        Multiply<FloatF16>(first, count, block, scores);
+                        Multiply<FloatF16>(first, count, scores);
                         break;
                     default:
-                        Multiply<FormatI8>(first, count, block, scores);
+                        Multiply<FormatI8>(first, count, scores);
                         break;
                 }
 
@@ -126,25 +131,19 @@ public sealed unsafe partial class CpuBackend
 
         private long Take() => (Interlocked.Increment(ref *next) - 1) * rowsPerBlock;
 
-        private void Multiply<TFormat>(long first, int count, float* block, float* scores)
+        private void Multiply<TFormat>(long first, int count, float* scores)
             where TFormat : struct, IElementFormat
         {
             long stride = plan.D * TFormat.Size;
-            byte* rows = plan.Rows + first * stride;
-            if (widened == 0)
-            {
-                DotKernel.Multiply<TFormat>(rows, stride, count, plan.QueryData, plan.D, plan.Queries, plan.D, scores, rowsPerBlock);
-                return;
-            }
+            DotKernel.Multiply<TFormat>(plan.Rows + first * stride, stride, count, plan.QueryData, plan.D, plan.Queries, plan.D, scores, rowsPerBlock);
+        }
 
-            // Whole vectors, and what is left over by itself: nothing beyond the rows is read.
+        private void Widen(long first, int count, float* block)
+        {
             long elements = count * plan.D, i = 0;
-            for (; i <= elements - 16; i += 16) TFormat.Load(rows + i * TFormat.Size).Store(block + i);
-            byte* rest = stackalloc byte[16 * sizeof(float)];
-            Buffer.MemoryCopy(rows + i * TFormat.Size, rest, 16 * sizeof(float), (elements - i) * TFormat.Size);
-            VectorMath.StorePartial(TFormat.Load(rest), block + i, (int)(elements - i));
-            DotKernel.Multiply<FloatF32>((byte*)block, plan.D * sizeof(float), count, plan.QueryData, plan.D, plan.Queries, plan.D, scores,
-                rowsPerBlock);
+            byte* rows = plan.Rows + first * plan.D * FloatF16.Size;
+            for (; i <= elements - 16; i += 16) FloatF16.Load(rows + i * FloatF16.Size).Store(block + i);
+            for (; i < elements; i++) block[i] = (float)((Half*)rows)[i];
         }
 
         private void Collect(Candidates* list, float* scores, long first, int count)

@@ -12,7 +12,8 @@ namespace RetrievalEngine.Compute.Cpu.Gemm;
 /// </summary>
 internal static unsafe class DotKernel
 {
-    private const int Lanes = 16, MostRows = 4, MostQueries = 6, BytesAhead = 8192;
+    private const int Lanes = 16, MostRows = 4, MostQueries = 6;
+    private const long LeastAhead = 8192;
 
     // As many sums as there are registers for.
     private static int Rows => Avx512F.IsSupported ? MostRows : 2;
@@ -22,7 +23,7 @@ internal static unsafe class DotKernel
 
     /// <summary>
     /// scores [q · scoreStride + r] = row r · query q over <paramref name="d"/> elements. Rows are <paramref name="rowStride"/> bytes apart, queries
-    /// <paramref name="queryStride"/> floats.
+    /// <paramref name="queryStride"/> floats. The rows come from memory, one behind the other, and go on behind the last.
     /// </summary>
     public static void Multiply<TFormat>(byte* rows, long rowStride, int rowCount, float* queries, long queryStride, int queryCount, long d,
         float* scores, long scoreStride)
@@ -30,43 +31,46 @@ internal static unsafe class DotKernel
     {
         for (int query = 0; query < queryCount; query += Queries)
         {
+            // The first queries bring the rows in: as nearly one stream as there are sums enough to hide the latency of an addition.
+            int step = query == 0 ? sizeof(float) / TFormat.Size : Rows;
+            long ahead = query > 0 ? 0 : step == 1 ? LeastAhead : Math.Max(LeastAhead, 2 * step * rowStride);
             float* from = queries + query * queryStride, to = scores + query * scoreStride;
             int count = Math.Min(Queries, queryCount - query);
-            // Memory is fastest in one stream: rows go one by one where they are read for one query only.
-            int step = count == 1 ? 1 : Rows;
             for (int row = 0; row < rowCount; row += step)
             {
-                Tile<TFormat>(rows + row * rowStride, rowStride, Math.Min(step, rowCount - row), from, queryStride, count, d, to + row, scoreStride);
+                byte* first = rows + row * rowStride;
+                int present = Math.Min(step, rowCount - row);
+                if (step == 1) Tile<TFormat, N1>(first, rowStride, present, from, queryStride, count, d, to + row, scoreStride, first + ahead);
+                else if (step == 2) Tile<TFormat, N2>(first, rowStride, present, from, queryStride, count, d, to + row, scoreStride, first + ahead);
+                else Tile<TFormat, N4>(first, rowStride, present, from, queryStride, count, d, to + row, scoreStride, first + ahead);
             }
         }
     }
 
-    private static void Tile<TFormat>(byte* row, long rowStride, int rows, float* query, long queryStride, int queries, long d, float* scores,
-        long scoreStride)
+    private static void Tile<TFormat, TRows>(byte* row, long rowStride, int rows, float* query, long queryStride, int queries, long d, float* scores,
+        long scoreStride, byte* ahead)
         where TFormat : struct, IElementFormat
+        where TRows : struct, IConstant
     {
         switch (queries)
         {
             case 1:
-                Tile<TFormat, N1, N1>(row, rowStride, rows, query, queryStride, d, scores, scoreStride);
-                break;
-            case 2 when !Avx512F.IsSupported:
-                Tile<TFormat, N2, N2>(row, rowStride, rows, query, queryStride, d, scores, scoreStride);
+                Tile<TFormat, TRows, N1>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, ahead);
                 break;
             case 2:
-                Tile<TFormat, N4, N2>(row, rowStride, rows, query, queryStride, d, scores, scoreStride);
+                Tile<TFormat, TRows, N2>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, ahead);
                 break;
             case 3:
-                Tile<TFormat, N4, N3>(row, rowStride, rows, query, queryStride, d, scores, scoreStride);
+                Tile<TFormat, TRows, N3>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, ahead);
                 break;
             case 4:
-                Tile<TFormat, N4, N4>(row, rowStride, rows, query, queryStride, d, scores, scoreStride);
+                Tile<TFormat, TRows, N4>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, ahead);
                 break;
             case 5:
-                Tile<TFormat, N4, N5>(row, rowStride, rows, query, queryStride, d, scores, scoreStride);
+                Tile<TFormat, TRows, N5>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, ahead);
                 break;
             default:
-                Tile<TFormat, N4, N6>(row, rowStride, rows, query, queryStride, d, scores, scoreStride);
+                Tile<TFormat, TRows, N6>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, ahead);
                 break;
         }
     }
@@ -74,7 +78,7 @@ internal static unsafe class DotKernel
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Tile<TFormat, TRows, TQueries>(byte* row, long rowStride, int rows, float* query, long queryStride, long d, float* scores,
-        long scoreStride)
+        long scoreStride, byte* ahead)
         where TFormat : struct, IElementFormat
         where TRows : struct, IConstant
         where TQueries : struct, IConstant
@@ -117,7 +121,8 @@ internal static unsafe class DotKernel
                 Vector512<float> r2 = TRows.Value > 2 ? TFormat.Load(row2 + p * TFormat.Size) : default;
                 Vector512<float> r3 = TRows.Value > 3 ? TFormat.Load(row3 + p * TFormat.Size) : default;
                 float* x = query + p;
-                if (Sse.IsSupported && TRows.Value == 1) Sse.Prefetch0(row + p * TFormat.Size + BytesAhead);
+                // As many bytes as the rows take.
+                if (Sse.IsSupported) Sse.Prefetch0(ahead + p * (TRows.Value * TFormat.Size));
                 Vector512<float> x0 = Vector512.Load(x);
                 a0 = Vector512.MultiplyAddEstimate(r0, x0, a0);
                 if (TRows.Value > 1) b0 = Vector512.MultiplyAddEstimate(r1, x0, b0);
