@@ -3,7 +3,9 @@ using RetrievalEngine.Compute;
 
 namespace RetrievalEngine.Bench;
 
-/// <summary>Matrix products, LoRA products, search and quantisation; <c>matmul</c>, <c>lora</c> and <c>topk</c> compare them with peers and limits.</summary>
+/// <summary>
+/// Matrix products, LoRA products, search and quantisation; <c>matmul</c>, <c>lora</c> and <c>topk</c> compare them with peers and limits.
+/// </summary>
 public class ProductBenchmarks : OpBenchmarks
 {
     private const int Rank = 16, Rows = 100_000, Queries = 16, Depth = 100;

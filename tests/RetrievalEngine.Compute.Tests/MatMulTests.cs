@@ -107,7 +107,8 @@ internal sealed class MatMulTests(TestBackend backend)
             tensors.Add("part", new Shape(M, count), DType.F32, new byte[M * count * 4]);
             device.MatMul(tensors["a"], tensors["b"].Slice(first, count), tensors["part"], transB: true);
             double[] part = Storage.Unpack(tensors.Download("part"), DType.F32);
-            for (int i = 0; i < M; i++) Assert.That(part.AsSpan(i * count, count).SequenceEqual(whole.AsSpan(i * N + first, count)), $"row {i} from column {first}");
+            for (int i = 0; i < M; i++)
+                Assert.That(part.AsSpan(i * count, count).SequenceEqual(whole.AsSpan(i * N + first, count)), $"row {i} from column {first}");
         }
     }
 

@@ -104,24 +104,24 @@ public sealed unsafe partial class CpuBackend
             for (long first = Take(); first < plan.N; first = Take())
             {
                 int count = (int)Math.Min(rowsPerBlock, plan.N - first);
+                byte* rows = plan.Rows + first * plan.D * plan.DType.Size();
                 switch (plan.DType)
                 {
                     case DType.F32:
-                        Multiply<FloatF32>(first, count, scores);
+                        Multiply<FloatF32>(rows, count, scores);
                         break;
                     case DType.BF16:
-                        Multiply<FloatBF16>(first, count, scores);
+                        Multiply<FloatBF16>(rows, count, scores);
                         break;
                     case DType.F16 when widened > 0:
-                        Widen(first, count, block);
-                        DotKernel.Multiply<FloatF32>((byte*)block, plan.D * sizeof(float), count, plan.QueryData, plan.D, plan.Queries, plan.D, scores,
-                            rowsPerBlock);
+                        Widen(rows, count * plan.D, block);
+                        Multiply<FloatF32>((byte*)block, count, scores);
                         break;
                     case DType.F16:
-                        Multiply<FloatF16>(first, count, scores);
+                        Multiply<FloatF16>(rows, count, scores);
                         break;
                     default:
-                        Multiply<FormatI8>(first, count, scores);
+                        Multiply<FormatI8>(rows, count, scores);
                         break;
                 }
 
@@ -131,17 +131,13 @@ public sealed unsafe partial class CpuBackend
 
         private long Take() => (Interlocked.Increment(ref *next) - 1) * rowsPerBlock;
 
-        private void Multiply<TFormat>(long first, int count, float* scores)
-            where TFormat : struct, IElementFormat
-        {
-            long stride = plan.D * TFormat.Size;
-            DotKernel.Multiply<TFormat>(plan.Rows + first * stride, stride, count, plan.QueryData, plan.D, plan.Queries, plan.D, scores, rowsPerBlock);
-        }
+        private void Multiply<TFormat>(byte* rows, int count, float* scores)
+            where TFormat : struct, IElementFormat =>
+            DotKernel.Multiply<TFormat>(rows, plan.D * TFormat.Size, count, plan.QueryData, plan.D, plan.Queries, plan.D, scores, rowsPerBlock);
 
-        private void Widen(long first, int count, float* block)
+        private static void Widen(byte* rows, long elements, float* block)
         {
-            long elements = count * plan.D, i = 0;
-            byte* rows = plan.Rows + first * plan.D * FloatF16.Size;
+            long i = 0;
             for (; i <= elements - 16; i += 16) FloatF16.Load(rows + i * FloatF16.Size).Store(block + i);
             for (; i < elements; i++) block[i] = (float)((Half*)rows)[i];
         }
