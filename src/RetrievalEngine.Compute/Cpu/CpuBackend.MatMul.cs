@@ -1,9 +1,12 @@
+using System;
 using RetrievalEngine.Compute.Cpu.Gemm;
 
 namespace RetrievalEngine.Compute.Cpu;
 
 public sealed unsafe partial class CpuBackend
 {
+    private const long KSlice = 4096;
+
     /// <inheritdoc/>
     public void MatMul(Tensor a, Tensor b, Tensor c, bool transA = false, bool transB = false, float alpha = 1, bool accumulate = false,
         Tensor bias = default, Activation activation = Activation.None)
@@ -34,6 +37,20 @@ public sealed unsafe partial class CpuBackend
             return;
         }
 
+        // A long k goes in slices, by its length alone: of both sides only as much is packed as the caches hold.
+        long slices = Math.Max(1, (k + KSlice - 1) / KSlice), each = ((k + slices - 1) / slices + GemmTiles.Line - 1) / GemmTiles.Line * GemmTiles.Line;
+        for (long first = 0; first + each < k; first += each)
+        {
+            MultiplySlice(left.From(first), right.From(first), c, m, n, each, alpha, accumulate, null, Activation.None);
+            accumulate = true;
+        }
+
+        long rest = (slices - 1) * each;
+        MultiplySlice(left.From(rest), right.From(rest), c, m, n, k - rest, alpha, accumulate, bias, activation);
+    }
+
+    private void MultiplySlice(Operand left, Operand right, float* c, long m, long n, long k, float alpha, bool accumulate, float* bias, Activation activation)
+    {
         GemmPlan plan = new(m, stackalloc GemmSource[1], stackalloc GemmSegment[1], stackalloc GemmProduct[1]);
         int source = plan.Source(left, k);
         plan.Product(c, n, n, alpha, accumulate, bias, activation);

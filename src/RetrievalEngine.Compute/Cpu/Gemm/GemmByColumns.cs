@@ -58,7 +58,7 @@ internal static unsafe class GemmByColumns
         {
             GemmSource* source = tiles.Sources + first + task / tiles.Panels;
             long panel = task % tiles.Panels;
-            if (!source->Operand.Direct) tiles.PackLeft(source, panel, source->Packed + panel * source->PanelFloats);
+            if (!source->Operand.Direct) tiles.PackLeft(source, panel, panel + 1, source->Packed + panel * source->PanelFloats);
         }
     }
 

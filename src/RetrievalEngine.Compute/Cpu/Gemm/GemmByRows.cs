@@ -102,8 +102,7 @@ internal static unsafe class GemmByRows
                     {
                         GemmSource* source = tiles.Sources + i;
                         if (source->Stage != stage || !source->Used) continue;
-                        float* packed = left + source->Offset * panelsPerBlock;
-                        for (long panel = first; panel < end; panel++) tiles.PackLeft(source, panel, packed + (panel - first) * source->PanelFloats);
+                        tiles.PackLeft(source, first, end, left + source->Offset * panelsPerBlock);
                     }
 
                     for (int i = 0; i < tiles.ProductCount; i++)

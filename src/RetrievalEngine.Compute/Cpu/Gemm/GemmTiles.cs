@@ -18,6 +18,7 @@ internal readonly unsafe struct GemmTiles
     /// <summary>Floats of a line of the cache; chunks are whole lines.</summary>
     public const int Line = 16;
 
+    private const long KTogether = 128;
     private readonly GemmSegment* _segments;
     private readonly long _m;
 
@@ -120,11 +121,20 @@ internal readonly unsafe struct GemmTiles
         }
     }
 
-    /// <summary>Packs a panel of rows of a source, all of its k.</summary>
-    public void PackLeft(GemmSource* source, long panel, float* destination)
+    /// <summary>Packs panels of rows of a source, all of their k, one behind the other.</summary>
+    public void PackLeft(GemmSource* source, long firstPanel, long endPanel, float* destination)
     {
-        long row = panel * Height;
-        Packing.Pack(source->Operand, row, (int)Math.Min(Height, _m - row), 0, source->K, Height, destination);
+        // Where the rows lie side by side the panels share lines of the cache: they go on together.
+        long step = source->Operand.KMajor ? KTogether : Math.Max(1, source->K);
+        for (long k = 0; k < source->K; k += step)
+        {
+            for (long panel = firstPanel; panel < endPanel; panel++)
+            {
+                long row = panel * Height;
+                float* to = destination + (panel - firstPanel) * source->PanelFloats + k * Height;
+                Packing.Pack(source->Operand, row, (int)Math.Min(Height, _m - row), k, Math.Min(step, source->K - k), Height, to);
+            }
+        }
     }
 
     /// <summary>Packs a chunk of a panel of columns.</summary>

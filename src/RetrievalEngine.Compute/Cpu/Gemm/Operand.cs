@@ -26,4 +26,7 @@ internal readonly unsafe struct Operand(byte* data, DType dtype, long stride, bo
 
     /// <summary>Whether a microkernel can read it as it is.</summary>
     public bool Direct => kMajor && dtype == DType.F32;
+
+    /// <summary>The same without the first <paramref name="k"/> steps.</summary>
+    public Operand From(long k) => new(data + k * (kMajor ? stride : 1) * dtype.Size(), dtype, stride, kMajor);
 }
