@@ -31,7 +31,7 @@ public class SequenceBenchmarks : OpBenchmarks
 
     [Benchmark]
     [Traffic(HiddenBytes)]
-    public void PoolMeanBackward() => Backend.PoolBackward(_pooled, _cuSeqLens, Pooling.Mean, _x);
+    public void PoolMeanBackward() => Backend.PoolBackward(_pooled, _x, _cuSeqLens, Pooling.Mean, _x);
 
     protected override void Prepare()
     {

@@ -195,10 +195,10 @@ internal sealed class TimedBackend(IBackend inner) : IBackend
         Add(nameof(PoolForward), start);
     }
 
-    public void PoolBackward(Tensor dy, Tensor cuSeqLens, Pooling pooling, Tensor dx)
+    public void PoolBackward(Tensor dy, Tensor x, Tensor cuSeqLens, Pooling pooling, Tensor dx)
     {
         long start = Stopwatch.GetTimestamp();
-        inner.PoolBackward(dy, cuSeqLens, pooling, dx);
+        inner.PoolBackward(dy, x, cuSeqLens, pooling, dx);
         Add(nameof(PoolBackward), start);
     }
 

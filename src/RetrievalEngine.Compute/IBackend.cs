@@ -137,11 +137,15 @@ public interface IBackend : IDisposable
     /// <summary>dtable [V, H] F32 += scale · dy summed over the tokens with that id, in token order.</summary>
     void EmbeddingBackward(Tensor dy, Tensor ids, float scale, Tensor dtable);
 
-    /// <summary>y [B, H] F32 = last, first or mean row of each sequence of x [T, H]; 0 for an empty sequence.</summary>
+    /// <summary>
+    /// y [B, H] F32 = last, first, mean, weighted mean (weights i / (1 + 2 + … + n), i = 1 … n) or element-wise largest row of each sequence of x [T, H]; 0 for an empty sequence.
+    /// </summary>
     void PoolForward(Tensor x, Tensor cuSeqLens, Pooling pooling, Tensor y);
 
-    /// <summary>dx [T, H], overwritten in full, from dy [B, H].</summary>
-    void PoolBackward(Tensor dy, Tensor cuSeqLens, Pooling pooling, Tensor dx);
+    /// <summary>
+    /// dx [T, H], overwritten in full, from dy [B, H]. <see cref="Pooling.Max"/> reads <paramref name="x"/> [T, H] again: the first token with the largest value gets the gradient.
+    /// </summary>
+    void PoolBackward(Tensor dy, Tensor x, Tensor cuSeqLens, Pooling pooling, Tensor dx);
 
     /// <summary>y = x / max(‖x‖, 1e-12) by rows of [B, H]; norm [B] saved. May be in place.</summary>
     void L2NormalizeForward(Tensor x, Tensor y, Tensor norm);

@@ -7,8 +7,13 @@ public static partial class OpChecks
         Pool(nameof(PoolForward), nameof(x), x, cuSeqLens, pooling, nameof(y), y);
 
     /// <summary>Checks <see cref="IBackend.PoolBackward"/> and gives its sizes.</summary>
-    public static (long Tokens, long Sequences, long Width) PoolBackward(Tensor dy, Tensor cuSeqLens, Pooling pooling, Tensor dx) =>
-        Pool(nameof(PoolBackward), nameof(dx), dx, cuSeqLens, pooling, nameof(dy), dy);
+    public static (long Tokens, long Sequences, long Width) PoolBackward(Tensor dy, Tensor x, Tensor cuSeqLens, Pooling pooling, Tensor dx)
+    {
+        const string Op = nameof(PoolBackward);
+        var sizes = Pool(Op, nameof(dx), dx, cuSeqLens, pooling, nameof(dy), dy);
+        RequireLike(Op, nameof(x), x, nameof(dx), dx);
+        return sizes;
+    }
 
     private static (long Tokens, long Sequences, long Width) Pool(
         string op, string tokensName, Tensor tokens, Tensor cuSeqLens, Pooling pooling, string pooledName, Tensor pooled)
@@ -20,7 +25,7 @@ public static partial class OpChecks
         Require(
             !cuSeqLens.IsEmpty && cuSeqLens.DType == DType.I32 && cuSeqLens.Shape.Rank == 1 && cuSeqLens.Count >= 1, op,
             $"cuSeqLens is {cuSeqLens} but must be I32 [sequences + 1]");
-        Require(pooling is >= Pooling.Last and <= Pooling.Mean, op, $"pooling {pooling} does not exist");
+        Require(pooling is >= Pooling.Last and <= Pooling.Max, op, $"pooling {pooling} does not exist");
         RequireF32(op, pooledName, pooled, cuSeqLens.Count - 1, tokens.Shape[1]);
         return (tokens.Shape[0], cuSeqLens.Count - 1, tokens.Shape[1]);
     }

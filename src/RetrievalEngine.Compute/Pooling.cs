@@ -11,4 +11,10 @@ public enum Pooling
 
     /// <summary>The mean over all tokens.</summary>
     Mean,
+
+    /// <summary>The mean over all tokens, the i-th (from 1) weighted by i (Muennighoff 2022, SGPT).</summary>
+    WeightedMean,
+
+    /// <summary>The largest value of each element over all tokens.</summary>
+    Max,
 }

@@ -1,3 +1,4 @@
+using System;
 using System.Collections.Generic;
 using System.Linq;
 using NUnit.Framework;
@@ -11,7 +12,7 @@ internal sealed class PoolTests(TestBackend backend)
 {
     private static IEnumerable<Case> Cases()
     {
-        foreach (Pooling pooling in (Pooling[])[Pooling.Last, Pooling.Cls, Pooling.Mean])
+        foreach (Pooling pooling in Enum.GetValues<Pooling>())
         {
             foreach (int width in Sizes.Vector) yield return new Case(pooling, width, 2, 0, 1, 5);
             yield return new Case(pooling, 8);
@@ -32,9 +33,9 @@ internal sealed class PoolTests(TestBackend backend)
         new OpCall(backend).Activation("x", x, tokens, c.Width).I32("cuSeqLens", cuSeqLens, cuSeqLens.Length)
             .OutputF32("y", NaiveSequence.PoolForward(x, cuSeqLens, c.Pooling, c.Width), 1e-6, sequences, c.Width)
             .Check((b, t) => b.PoolForward(t["x"], t["cuSeqLens"], c.Pooling, t["y"]));
-        new OpCall(backend).F32("dy", dy, sequences, c.Width).I32("cuSeqLens", cuSeqLens, cuSeqLens.Length)
-            .Output("dx", NaiveSequence.PoolBackward(dy, cuSeqLens, c.Pooling, c.Width), 2e-7, tokens, c.Width)
-            .Check((b, t) => b.PoolBackward(t["dy"], t["cuSeqLens"], c.Pooling, t["dx"]));
+        new OpCall(backend).F32("dy", dy, sequences, c.Width).Activation("x", x, tokens, c.Width).I32("cuSeqLens", cuSeqLens, cuSeqLens.Length)
+            .Output("dx", NaiveSequence.PoolBackward(dy, x, cuSeqLens, c.Pooling, c.Width), 2e-7, tokens, c.Width)
+            .Check((b, t) => b.PoolBackward(t["dy"], t["x"], t["cuSeqLens"], c.Pooling, t["dx"]));
     }
 
     [Test]
@@ -42,9 +43,19 @@ internal sealed class PoolTests(TestBackend backend)
     {
         RandomTensors random = new(1);
         int[] cuSeqLens = Cumulative([2, 0, 3, 1]);
-        double[] x = random.Normal(6 * 3), dy = random.Normal(4 * 3), dx = NaiveSequence.PoolBackward(dy, cuSeqLens, pooling, 3);
+        double[] x = random.Normal(6 * 3), dy = random.Normal(4 * 3), dx = NaiveSequence.PoolBackward(dy, x, cuSeqLens, pooling, 3);
         FiniteDifferences.Check("dx", moved =>
             FiniteDifferences.Dot(NaiveSequence.PoolForward(moved, cuSeqLens, pooling, 3), dy), x, dx, samples: 18);
+    }
+
+    [Test]
+    public void The_first_of_equal_largest_values_gets_the_gradient()
+    {
+        int[] cuSeqLens = [0, 3];
+        double[] x = [1, -2, 5, -2, 5, -3];
+        new OpCall(backend).F32("dy", [7, 9], 1, 2).Activation("x", x, 3, 2).I32("cuSeqLens", cuSeqLens, 2)
+            .Output("dx", [0, 9, 7, 0, 0, 0], 0, 3, 2)
+            .Check((b, t) => b.PoolBackward(t["dy"], t["x"], t["cuSeqLens"], Pooling.Max, t["dx"]));
     }
 
     [Test]

@@ -1,3 +1,4 @@
+using System;
 using RetrievalEngine.Compute;
 
 namespace RetrievalEngine.TestKit;
@@ -56,36 +57,47 @@ public static class NaiveSequence
     public static double[] PoolForward(double[] x, int[] cuSeqLens, Pooling pooling, int width)
     {
         double[] y = new double[(cuSeqLens.Length - 1) * width];
-        for (int b = 0; b + 1 < cuSeqLens.Length; b++)
-        {
-            for (int t = cuSeqLens[b]; t < cuSeqLens[b + 1]; t++)
-            {
-                for (int i = 0; i < width; i++) y[b * width + i] += Share(cuSeqLens, b, t, pooling) * x[t * width + i];
-            }
-        }
-
+        ForEachShare(x, cuSeqLens, pooling, width, (b, t, i, share) => y[b * width + i] += share * x[t * width + i]);
         return y;
     }
 
-    /// <summary>Gradient of the tokens.</summary>
-    public static double[] PoolBackward(double[] dy, int[] cuSeqLens, Pooling pooling, int width)
+    /// <summary>Gradient of the tokens x.</summary>
+    public static double[] PoolBackward(double[] dy, double[] x, int[] cuSeqLens, Pooling pooling, int width)
     {
-        double[] dx = new double[cuSeqLens[^1] * width];
-        for (int b = 0; b + 1 < cuSeqLens.Length; b++)
-        {
-            for (int t = cuSeqLens[b]; t < cuSeqLens[b + 1]; t++)
-            {
-                for (int i = 0; i < width; i++) dx[t * width + i] = Share(cuSeqLens, b, t, pooling) * dy[b * width + i];
-            }
-        }
-
+        double[] dx = new double[x.Length];
+        ForEachShare(x, cuSeqLens, pooling, width, (b, t, i, share) => dx[t * width + i] = share * dy[b * width + i]);
         return dx;
     }
 
-    private static double Share(int[] cuSeqLens, int sequence, int token, Pooling pooling) => pooling switch
+    private static void ForEachShare(double[] x, int[] cuSeqLens, Pooling pooling, int width, Action<int, int, int, double> visit)
     {
-        Pooling.Last => token == cuSeqLens[sequence + 1] - 1 ? 1 : 0,
-        Pooling.Cls => token == cuSeqLens[sequence] ? 1 : 0,
-        _ => 1.0 / (cuSeqLens[sequence + 1] - cuSeqLens[sequence]),
+        for (int b = 0; b + 1 < cuSeqLens.Length; b++)
+        {
+            int first = cuSeqLens[b], count = cuSeqLens[b + 1] - first;
+            for (int t = 0; t < count; t++)
+            {
+                for (int i = 0; i < width; i++) visit(b, first + t, i, Share(t, count, pooling, Largest(x, first, count, width, i)));
+            }
+        }
+    }
+
+    private static int Largest(double[] x, int first, int count, int width, int element)
+    {
+        int largest = 0;
+        for (int t = 1; t < count; t++)
+        {
+            if (x[(first + t) * width + element] > x[(first + largest) * width + element]) largest = t;
+        }
+
+        return largest;
+    }
+
+    private static double Share(int token, int count, Pooling pooling, int largest) => pooling switch
+    {
+        Pooling.Last => token == count - 1 ? 1 : 0,
+        Pooling.Cls => token == 0 ? 1 : 0,
+        Pooling.Mean => 1.0 / count,
+        Pooling.WeightedMean => 2.0 * (token + 1) / ((double)count * (count + 1)),
+        _ => token == largest ? 1 : 0,
     };
 }

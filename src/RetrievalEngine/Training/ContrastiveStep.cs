@@ -81,7 +81,7 @@ public sealed class ContrastiveStep : IDisposable
             if (_options.Normalize)
                 _backend.L2NormalizeBackward(dRows, embeddings.Slice(chunk.First, chunk.Sequences.Count), norms.Slice(chunk.First, chunk.Sequences.Count), dRows);
             Tensor dHidden = _scratch.Allocate(hidden.Shape, _backend.ActivationDType);
-            _backend.PoolBackward(dRows, chunk.Activations.CuSeqLens, _options.Pooling, dHidden);
+            _backend.PoolBackward(dRows, hidden, chunk.Activations.CuSeqLens, _options.Pooling, dHidden);
             _model.Backward(dHidden, chunk.Activations, _scratch);
             _scratch.Release(mark);
         }
