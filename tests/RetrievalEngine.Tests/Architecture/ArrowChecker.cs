@@ -7,7 +7,7 @@ using System.Xml.Linq;
 namespace RetrievalEngine.Tests.Architecture;
 
 /// <summary>
-/// Who may use whom (design §2). Projects: Compute ← RetrievalEngine ← Cli. Inside RetrievalEngine the folders are namespaces with the edges below;
+/// Who may use whom (design §2). Projects: Compute ← RetrievalEngine ← Cli, Compute ← Cuda ← Cli. Inside RetrievalEngine the folders are namespaces with the edges below;
 /// everything may use the root namespace and Compute. Each violation is one sentence that names file and edge.
 /// </summary>
 internal static partial class ArrowChecker
@@ -18,7 +18,8 @@ internal static partial class ArrowChecker
     {
         ["RetrievalEngine.Compute"] = [],
         ["RetrievalEngine"] = ["RetrievalEngine.Compute"],
-        ["RetrievalEngine.Cli"] = ["RetrievalEngine", "RetrievalEngine.Compute"],
+        ["RetrievalEngine.Cuda"] = ["RetrievalEngine.Compute"],
+        ["RetrievalEngine.Cli"] = ["RetrievalEngine", "RetrievalEngine.Compute", "RetrievalEngine.Cuda"],
     };
 
     private static readonly Dictionary<string, string[]> NamespaceEdges = new()
@@ -67,11 +68,15 @@ internal static partial class ArrowChecker
                 yield return $"{project}: package {name} belongs to RetrievalEngine.Cli alone";
         }
 
-        if (project != "RetrievalEngine.Compute" && root.Descendants("AllowUnsafeBlocks").Any(e => e.Value == "true"))
-            yield return $"{project}: AllowUnsafeBlocks belongs to RetrievalEngine.Compute alone";
+        if (!BackendProjects.Contains(project) && root.Descendants("AllowUnsafeBlocks").Any(e => e.Value == "true"))
+            yield return $"{project}: AllowUnsafeBlocks belongs to {string.Join(" and ", BackendProjects)} alone";
     }
 
     private static readonly string[] ConsoleNamespaces = ["System.CommandLine", "Spectre."];
+
+    private static readonly string[] BackendProjects = ["RetrievalEngine.Compute", "RetrievalEngine.Cuda"];
+
+    private static readonly string[] UnsafeFolders = ["src/RetrievalEngine.Compute/Cpu/", "src/RetrievalEngine.Cuda/"];
 
     private static IEnumerable<string> Violations(SourceFile file, HashSet<string> types)
     {
@@ -84,15 +89,16 @@ internal static partial class ArrowChecker
         {
             if (ConsoleUse().Match(file.Code) is { Success: true } m)
                 yield return $"{file.Path}: {m.Value} belongs to RetrievalEngine.Cli alone";
-            if (project != "RetrievalEngine.Compute" && BackendName().IsMatch(file.Code))
-                yield return $"{file.Path}: names CpuBackend; only RetrievalEngine.Cli chooses a backend";
+            if (!BackendProjects.Contains(project) && BackendName().Match(file.Code) is { Success: true } backend)
+                yield return $"{file.Path}: names {backend.Value}; only RetrievalEngine.Cli chooses a backend";
         }
 
-        if (UnsafeCode().IsMatch(file.Code) && !file.Path.StartsWith("src/RetrievalEngine.Compute/Cpu/", StringComparison.Ordinal))
-            yield return $"{file.Path}: unsafe code belongs in src/RetrievalEngine.Compute/Cpu alone";
+        if (UnsafeCode().IsMatch(file.Code) && !UnsafeFolders.Any(folder => file.Path.StartsWith(folder, StringComparison.Ordinal)))
+            yield return $"{file.Path}: unsafe code belongs in {string.Join(" and ", UnsafeFolders)} alone";
 
-        if (project == "RetrievalEngine.Compute" && EngineName().Matches(file.Code).Any(m => m.Groups[1].Value is not ("Compute" or "")))
-            yield return $"{file.Path}: Compute uses a namespace above it";
+        string[] below = project == "RetrievalEngine.Compute" ? ["Compute", ""] : ["Compute", "Cuda", ""];
+        if (BackendProjects.Contains(project) && EngineName().Matches(file.Code).Any(m => !below.Contains(m.Groups[1].Value)))
+            yield return $"{file.Path}: {project} uses a namespace above it";
 
         if (!file.Path.StartsWith(Library, StringComparison.Ordinal)) yield break;
         string from = Folder(file);
@@ -142,7 +148,7 @@ internal static partial class ArrowChecker
     [GeneratedRegex(@"\bSystem\.CommandLine\b|\bSpectre\.\w+|(?<![\w.])(?:System\.)?Console\.\w+")]
     private static partial Regex ConsoleUse();
 
-    [GeneratedRegex(@"\bCpuBackend\b")]
+    [GeneratedRegex(@"\b(?:Cpu|Cuda)Backend\b")]
     private static partial Regex BackendName();
 
     [GeneratedRegex(@"\bunsafe\b")]

@@ -38,7 +38,11 @@ internal sealed class ArrowsTests
     [TestCase("src/RetrievalEngine/Text/A.cs", "unsafe class A { }", "unsafe code")]
     [TestCase("src/RetrievalEngine.Compute/A.cs", "unsafe class A { }", "unsafe code")]
     [TestCase("src/RetrievalEngine.Compute/A.cs", "using RetrievalEngine.Text;", "above it")]
+    [TestCase("src/RetrievalEngine.Compute/A.cs", "using RetrievalEngine.Cuda;", "above it")]
+    [TestCase("src/RetrievalEngine.Cuda/A.cs", "using RetrievalEngine.Text;", "above it")]
+    [TestCase("src/RetrievalEngine.Cuda/A.cs", "class A { void F() => Console.WriteLine(); }", "Cli alone")]
     [TestCase("src/RetrievalEngine/Encoding/A.cs", "class A { object b = new CpuBackend(); }", "chooses a backend")]
+    [TestCase("src/RetrievalEngine/Encoding/A.cs", "class A { object b = new CudaBackend(); }", "chooses a backend")]
     public void Violations_BadFile_AreNamed(string path, string text, string expected)
     {
         SourceFile corpus = SourceFile.Parse("src/RetrievalEngine/Data/Corpus.cs", "namespace RetrievalEngine.Data;\npublic sealed record Corpus;");
@@ -51,6 +55,7 @@ internal sealed class ArrowsTests
     [TestCase("src/RetrievalEngine/Search/A.cs", "class A { void F() => throw new RetrievalEngine.Corpora(); }")]
     [TestCase("src/RetrievalEngine.Cli/A.cs", "using System.CommandLine;\nusing RetrievalEngine.Compute.Cpu;\nclass A { object b = new CpuBackend(); }")]
     [TestCase("src/RetrievalEngine.Compute/Cpu/A.cs", "unsafe class A { }")]
+    [TestCase("src/RetrievalEngine.Cuda/Driver/A.cs", "using RetrievalEngine.Compute;\nusing RetrievalEngine.Cuda;\nunsafe class A { }")]
     public void Violations_GoodFile_HasNone(string path, string text)
     {
         SourceFile root = SourceFile.Parse("src/RetrievalEngine/Corpora.cs", "namespace RetrievalEngine;\npublic sealed class Corpora;");
@@ -60,8 +65,10 @@ internal sealed class ArrowsTests
 
     [TestCase("RetrievalEngine.Compute", "<ProjectReference Include=\"../RetrievalEngine/RetrievalEngine.csproj\" />", "against the arrows")]
     [TestCase("RetrievalEngine", "<ProjectReference Include=\"..\\RetrievalEngine.Cli\\RetrievalEngine.Cli.csproj\" />", "against the arrows")]
+    [TestCase("RetrievalEngine", "<ProjectReference Include=\"../RetrievalEngine.Cuda/RetrievalEngine.Cuda.csproj\" />", "against the arrows")]
+    [TestCase("RetrievalEngine.Cuda", "<ProjectReference Include=\"../RetrievalEngine/RetrievalEngine.csproj\" />", "against the arrows")]
     [TestCase("RetrievalEngine", "<PackageReference Include=\"Spectre.Console\" />", "Cli alone")]
-    [TestCase("RetrievalEngine", "<AllowUnsafeBlocks>true</AllowUnsafeBlocks>", "Compute alone")]
+    [TestCase("RetrievalEngine", "<AllowUnsafeBlocks>true</AllowUnsafeBlocks>", "alone")]
     [TestCase("RetrievalEngine.Other", "", "does not know")]
     public void ProjectViolations_BadProject_AreNamed(string project, string item, string expected) =>
         Assert.That(ArrowChecker.ProjectViolations(project, $"<Project><ItemGroup>{item}</ItemGroup></Project>"), Has.One.Contains(expected));
