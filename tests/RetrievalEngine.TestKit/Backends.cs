@@ -1,6 +1,8 @@
 using System;
 using System.Collections.Generic;
+using RetrievalEngine.Compute;
 using RetrievalEngine.Compute.Cpu;
+using RetrievalEngine.Cuda;
 
 namespace RetrievalEngine.TestKit;
 
@@ -13,9 +15,29 @@ public static class Backends
     /// <summary>The instruction set that this process was started to test; null in an ordinary run.</summary>
     public static string? InstructionSet { get; } = Environment.GetEnvironmentVariable(InstructionSetVariable);
 
-    /// <summary>Every backend; the first of a family is the one that the others are compared with, bit by bit.</summary>
-    public static IReadOnlyList<TestBackend> All { get; } = InstructionSet is null ? [Cpu(1), Cpu(2)] : [Cpu(2)];
+    /// <summary>
+    /// Every backend; the first of a family is the one that the others are compared with, bit by bit. The CUDA backends are there where a device is, or the
+    /// emulated driver (<see cref="CudaLibrary"/>).
+    /// </summary>
+    public static IReadOnlyList<TestBackend> All { get; } = InstructionSet is not null ? [Cpu(2)] : [Cpu(1), Cpu(2), .. Cuda()];
 
     private static TestBackend Cpu(int threads) =>
-        new($"CPU {threads} {(threads == 1 ? "thread" : "threads")}", "CPU", 1, new Lazy<Compute.IBackend>(() => new CpuBackend(threads)));
+        new($"CPU {threads} {(threads == 1 ? "thread" : "threads")}", "CPU", 1, new Lazy<IBackend>(() => new CpuBackend(threads)));
+
+    // What is allowed beyond float32's errors follows from the arithmetic: a product of two floats as three of bf16 halves loses what is below 2^-17 of each;
+    // in 16 bits the sums are float32, but values between two products are rounded to 2^-9 (BF16) or 2^-12 (F16). The kernels for F16 are those of BF16:
+    // small cases suffice.
+    private static IEnumerable<TestBackend> Cuda() =>
+        CudaLibrary.Missing is not null ? [] : [Cuda(DType.F32, 2e-5, 2e-5, 2e8), Cuda(DType.BF16, 1e-5, 4e-3, 2e8), Cuda(DType.F16, 1e-5, 6e-4, 2e6)];
+
+    private static TestBackend Cuda(DType dtype, double productError, double roundingError, double emulatedWork) =>
+        new($"CUDA {(CudaLibrary.IsEmulated ? "emulated " : "")}{dtype}", $"CUDA {dtype}", 1, new Lazy<IBackend>(() => CreateCuda(dtype)))
+        {
+            ProductError = productError,
+            RoundingError = roundingError,
+            MostWork = CudaLibrary.IsEmulated ? emulatedWork : double.PositiveInfinity,
+        };
+
+    private static CudaBackend CreateCuda(DType dtype) =>
+        CudaBackend.TryCreate(0, dtype, out CudaBackend? backend, out string reason) ? backend : throw new InvalidOperationException(reason);
 }
