@@ -96,6 +96,11 @@ DEVICE uint32_t shared_address(const void* pointer) { return (uint32_t)__cvta_ge
 DEVICE void copy_async(void* shared, const void* global, int bytes = 16) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(shared)), "l"(global), "r"(bytes) : "memory");
 }
+// The same for all 16 bytes or none: where not `present`, zeros, and the global address may be anything.
+DEVICE void copy_async_if(void* shared, const void* global, bool present) {
+    asm volatile("{.reg .pred absent; setp.eq.s32 absent, %2, 0; cp.async.cg.shared.global [%0], [%1], 16, absent;}"
+                 ::"r"(shared_address(shared)), "l"(global), "r"((int)present) : "memory");
+}
 // Ends a group of copies; one a pipeline step, also where nothing was started, so that the number to wait for stays the same.
 DEVICE void copy_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 // Waits until at most `Pending` of this thread's newest groups are under way. Other threads' copies are seen after a sync_block.
