@@ -66,6 +66,9 @@ DEVICE uint32_t shared_address(const void* pointer) { return (uint32_t)(static_c
 DEVICE void copy_async(void* shared, const void* global, int bytes = 16, emulate::Site site = emulate::Site::current()) {
     emulate::copy_async(shared, global, bytes, site);
 }
+DEVICE void copy_async_if(void* shared, const void* global, bool present, emulate::Site site = emulate::Site::current()) {
+    emulate::copy_async(shared, present ? global : nullptr, present ? 16 : 0, site);
+}
 DEVICE void copy_async_commit() { emulate::copy_async_commit(); }
 template <int Pending>
 DEVICE void copy_async_wait() { emulate::copy_async_wait(Pending); }

@@ -389,7 +389,7 @@ void copy_async(void* shared, const void* global, int bytes, Site site) {
     if (bytes < 0 || bytes > 16) fail(Fault::LaunchFailed, site, "copy_async of %d bytes", bytes);
     if (reinterpret_cast<uintptr_t>(global) % 16) fail(Fault::MisalignedAddress, site, "copy_async: global address %p is not a multiple of 16", global);
     check_shared_row(shared, "copy_async", site);
-    check_global(global, bytes ? bytes : 1, "copy_async", site);
+    if (global || bytes) check_global(global, bytes ? bytes : 1, "copy_async", site);  // null and 0 bytes: copy_async_if, absent
     memset(shared, 0xff, 16);
     current->copies.push_back({shared, global, bytes, current->copy_group, site});
     current->block->counters.async_copies++;
