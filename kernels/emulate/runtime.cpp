@@ -71,7 +71,9 @@ static std::string describe(Site site) {
     const char* name = strstr(site.file_name(), "kernels/");
     return std::string(name ? name : site.file_name()) + ":" + std::to_string(site.line());
 }
-static bool same(Site a, Site b) { return a.line() == b.line() && a.column() == b.column() && !strcmp(a.file_name(), b.file_name()); }
+static bool same(Site a, Site b) {
+    return !memcmp(&a, &b, sizeof a) || (a.line() == b.line() && a.column() == b.column() && !strcmp(a.file_name(), b.file_name()));
+}
 
 static void record(Block& block, Fault fault, const std::string& where, const std::string& text) {
     Launch& launch = *block.launch;

@@ -56,30 +56,53 @@ void load_matrix_transposed_work(void* const* arguments) {
     }
 }
 
-// The registers of a warp as matrices of 32-bit words, each of them two or four neighbouring elements of k: a[row][word], b[word][column], d[row][column].
+// The fragments of a warp as matrices of 32-bit words, each of them two or four neighbouring elements of k. Rows move through registers whole, not word by
+// word through memory: this is where an emulated product spends its time.
 struct Fragments {
-    alignas(32) uint32_t a[16][8];
-    alignas(32) uint32_t b[8][8];
-    alignas(32) uint32_t d[16][8];
+    __m256i a[16];  // [row][word of k]
+    __m256i b[8];   // [word of k][column]
+    __m256i d[16];  // [row][column]
 };
 
-static void gather(Fragments& f, void* const* arguments) {
-    for (int l = 0; l < kWarpSize; l++) {
-        const Mma& mma = *static_cast<const Mma*>(arguments[l]);
-        const int g = l / 4, t = l % 4;
-        for (int i = 0; i < 4; i++) f.a[g + 8 * (i & 1)][t + 4 * (i >> 1)] = mma.a[i];
-        f.b[t][g] = mma.b[0];
-        f.b[t + 4][g] = mma.b[1];
-        memcpy(&f.d[g][2 * t], mma.d, 8);
-        memcpy(&f.d[g + 8][2 * t], static_cast<const uint32_t*>(mma.d) + 2, 8);
+static inline const Mma& of(void* const* arguments, int lane) { return *static_cast<const Mma*>(arguments[lane]); }
+
+static inline __m256i join(__m128i low, __m128i high) { return _mm256_set_m128i(high, low); }
+static inline __m128i load_pair(const void* low, const void* high) {
+    return _mm_castps_si128(_mm_loadh_pi(_mm_castsi128_ps(_mm_loadl_epi64(static_cast<const __m128i*>(low))), static_cast<const __m64*>(high)));
+}
+
+static inline void gather(Fragments& f, void* const* arguments) {
+    for (int g = 0; g < 8; g++) {
+        __m128i lanes[4];
+        for (int t = 0; t < 4; t++) lanes[t] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(of(arguments, 4 * g + t).a));
+        const __m128i low01 = _mm_unpacklo_epi32(lanes[0], lanes[1]), low23 = _mm_unpacklo_epi32(lanes[2], lanes[3]);
+        const __m128i high01 = _mm_unpackhi_epi32(lanes[0], lanes[1]), high23 = _mm_unpackhi_epi32(lanes[2], lanes[3]);
+        f.a[g] = join(_mm_unpacklo_epi64(low01, low23), _mm_unpacklo_epi64(high01, high23));
+        f.a[g + 8] = join(_mm_unpackhi_epi64(low01, low23), _mm_unpackhi_epi64(high01, high23));
+
+        const char* d[4];
+        for (int t = 0; t < 4; t++) d[t] = static_cast<const char*>(of(arguments, 4 * g + t).d);
+        f.d[g] = join(load_pair(d[0], d[1]), load_pair(d[2], d[3]));
+        f.d[g + 8] = join(load_pair(d[0] + 8, d[1] + 8), load_pair(d[2] + 8, d[3] + 8));
+    }
+    for (int t = 0; t < 4; t++) {
+        uint64_t b[8];
+        for (int g = 0; g < 8; g++) memcpy(&b[g], of(arguments, 4 * g + t).b, 8);
+        const __m256i first = _mm256_set_epi64x((int64_t)b[3], (int64_t)b[2], (int64_t)b[1], (int64_t)b[0]);
+        const __m256i second = _mm256_set_epi64x((int64_t)b[7], (int64_t)b[6], (int64_t)b[5], (int64_t)b[4]);
+        const __m256i evens_first = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7);
+        const __m256i x = _mm256_permutevar8x32_epi32(first, evens_first), y = _mm256_permutevar8x32_epi32(second, evens_first);
+        f.b[t] = _mm256_permute2x128_si256(x, y, 0x20);
+        f.b[t + 4] = _mm256_permute2x128_si256(x, y, 0x31);
     }
 }
 
-static void scatter(const Fragments& f, void* const* arguments) {
-    for (int l = 0; l < kWarpSize; l++) {
-        void* d = static_cast<const Mma*>(arguments[l])->d;
-        memcpy(d, &f.d[l / 4][l % 4 * 2], 8);
-        memcpy(static_cast<uint32_t*>(d) + 2, &f.d[l / 4 + 8][l % 4 * 2], 8);
+static inline void scatter_row(__m256i row, void* const* arguments, int g, int offset) {
+    const __m128 halves[2] = {_mm_castsi128_ps(_mm256_castsi256_si128(row)), _mm_castsi128_ps(_mm256_extracti128_si256(row, 1))};
+    for (int t = 0; t < 4; t++) {
+        __m64* const d = reinterpret_cast<__m64*>(static_cast<char*>(of(arguments, 4 * g + t).d) + offset);
+        if (t % 2) _mm_storeh_pi(d, halves[t / 2]);
+        else _mm_storel_pi(d, halves[t / 2]);
     }
 }
 
@@ -102,21 +125,20 @@ static inline void mma_half(void* const* arguments) {
     gather(f, arguments);
     alignas(32) float a[2][16][8];
     for (int row = 0; row < 16; row++) {
-        const Halves halves = Widen(_mm256_load_si256(reinterpret_cast<const __m256i*>(f.a[row])));
+        const Halves halves = Widen(f.a[row]);
         _mm256_store_ps(a[0][row], halves.low);
         _mm256_store_ps(a[1][row], halves.high);
     }
     for (int first = 0; first < 16; first += 8) {
         __m256 sums[8];
-        for (int row = 0; row < 8; row++) sums[row] = _mm256_load_ps(reinterpret_cast<const float*>(f.d[first + row]));
+        for (int row = 0; row < 8; row++) sums[row] = _mm256_castsi256_ps(f.d[first + row]);
         for (int word = 0; word < 8; word++) {
-            const Halves b = Widen(_mm256_load_si256(reinterpret_cast<const __m256i*>(f.b[word])));
+            const Halves b = Widen(f.b[word]);
             for (int row = 0; row < 8; row++) sums[row] = _mm256_fmadd_ps(_mm256_broadcast_ss(&a[0][first + row][word]), b.low, sums[row]);
             for (int row = 0; row < 8; row++) sums[row] = _mm256_fmadd_ps(_mm256_broadcast_ss(&a[1][first + row][word]), b.high, sums[row]);
         }
-        for (int row = 0; row < 8; row++) _mm256_store_ps(reinterpret_cast<float*>(f.d[first + row]), sums[row]);
+        for (int row = 0; row < 8; row++) scatter_row(_mm256_castps_si256(sums[row]), arguments, row, first);
     }
-    scatter(f, arguments);
 }
 
 void mma_bf16_work(void* const* arguments) { mma_half<widen_bf16>(arguments); }
@@ -130,15 +152,16 @@ void mma_s8_work(void* const* arguments) {
     Fragments f;
     gather(f, arguments);
     for (int row = 0; row < 16; row++) {
-        __m256i sum = _mm256_load_si256(reinterpret_cast<const __m256i*>(f.d[row]));
+        alignas(32) uint32_t a[8];
+        _mm256_store_si256(reinterpret_cast<__m256i*>(a), f.a[row]);
+        __m256i sum = f.d[row];
         for (int word = 0; word < 8; word++) {
-            const __m256i a = _mm256_set1_epi32((int)f.a[row][word]), b = _mm256_load_si256(reinterpret_cast<const __m256i*>(f.b[word]));
-            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(even_bytes(a), even_bytes(b)));
-            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(odd_bytes(a), odd_bytes(b)));
+            const __m256i one = _mm256_set1_epi32((int)a[word]);
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(even_bytes(one), even_bytes(f.b[word])));
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(odd_bytes(one), odd_bytes(f.b[word])));
         }
-        _mm256_store_si256(reinterpret_cast<__m256i*>(f.d[row]), sum);
+        scatter_row(sum, arguments, row % 8, row & 8);
     }
-    scatter(f, arguments);
 }
 
 uint32_t atomic_add(uint32_t* address, uint32_t value, Site site) {
