@@ -148,6 +148,7 @@ bool block_barrier(const char* operation, bool predicate, Site site);
 // Waits for all 32 lanes; the last one calls work with what each lane gave.
 void warp_collective(const char* operation, Site site, void* argument, void (*work)(void* const* arguments));
 
+// Zeros where global is null.
 void copy_async(void* shared, const void* global, int bytes, Site site);
 void copy_async_commit();
 void copy_async_wait(int pending);
