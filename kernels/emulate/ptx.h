@@ -69,9 +69,6 @@ DEVICE void copy_async(void* shared, const void* global, int bytes = 16, emulate
 DEVICE void copy_async_if(void* shared, const void* global, bool present, emulate::Site site = emulate::Site::current()) {
     emulate::copy_async(shared, present ? global : nullptr, present ? 16 : 0, site);
 }
-DEVICE void copy_async_if(void* shared, const void* global, bool present, emulate::Site site = emulate::Site::current()) {
-    emulate::copy_async(shared, present ? global : nullptr, present ? 16 : 0, site);
-}
 DEVICE void copy_async_commit() { emulate::copy_async_commit(); }
 template <int Pending>
 DEVICE void copy_async_wait() { emulate::copy_async_wait(Pending); }
