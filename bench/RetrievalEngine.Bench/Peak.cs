@@ -52,8 +52,12 @@ internal static unsafe class Peak
     {
         using Workers workers = new(threads);
         long each = bytes / threads / 512 * 512;
-        return each * threads / Timing.Median(() => workers.Run(new ReadJob((float*)start, each / sizeof(float)), threads), 7);
+        return each * threads / Timing.Median(() => Read(workers, start, bytes), 7);
     }
+
+    /// <summary>Reads <paramref name="bytes"/> bytes at <paramref name="start"/> once, for pairs with what has to read as much.</summary>
+    public static void Read(Workers workers, byte* start, long bytes) =>
+        workers.Run(new ReadJob((float*)start, bytes / workers.Count / 512 * 512 / sizeof(float)), workers.Count);
 
     private static float Chains(int rounds)
     {

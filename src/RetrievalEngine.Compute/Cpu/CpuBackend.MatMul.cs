@@ -32,7 +32,9 @@ public sealed unsafe partial class CpuBackend
     {
         if (RowProduct.Takes(m, n, k, right))
         {
-            RowProduct product = new(right, (float*)left.Data, c, n, k, alpha, accumulate, bias, activation);
+            using Scratch.Loan loan = _scratch.Rent(DotKernel.PreparedFloats(k) * sizeof(float));
+            DotKernel.Prepare(right.DType, (float*)left.Data, k, (float*)loan.Pointer);
+            RowProduct product = new(right, (float*)loan.Pointer, c, n, k, alpha, accumulate, bias, activation);
             _workers.Run(product, product.Tasks);
             return;
         }

@@ -9,7 +9,7 @@ namespace RetrievalEngine.Compute.Cpu;
 public sealed unsafe partial class CpuBackend
 {
     // A pass reads all rows once: as many queries as are worth it, as long as what is collected for them stays small.
-    private const long QueriesPerPass = 252, QueriesToWiden = 32, CandidateBytesPerPass = 64 << 20;
+    private const long QueriesPerPass = 250, QueriesToWiden = 32, CandidateBytesPerPass = 64 << 20;
 
     // Rows that stay in the level 2 cache while all queries of the pass meet them.
     private const long RowBlockBytes = 192 << 10;
@@ -46,12 +46,14 @@ public sealed unsafe partial class CpuBackend
         // F16 takes many steps to widen: once, where there are many queries.
         long widened = plan.DType == DType.F16 && plan.Queries >= QueriesToWiden ? (rowsPerBlock * plan.D + 15) / 16 * 16 : 0;
         long laneFloats = widened + (long)plan.Queries * rowsPerBlock;
-        long keys = (long)lanes * plan.Queries * plan.Room, lists = (long)lanes * plan.Queries;
-        using Scratch.Loan loan = _scratch.Rent(64 + keys * sizeof(ulong) + lists * sizeof(Candidates) + 128 + lanes * laneFloats * sizeof(float));
+        long keys = (long)lanes * plan.Queries * plan.Room, lists = (long)lanes * plan.Queries, prepared = DotKernel.PreparedFloats(plan.D);
+        using Scratch.Loan loan = _scratch.Rent(64 + keys * sizeof(ulong) + lists * sizeof(Candidates) + 128
+            + (plan.Queries * prepared + lanes * laneFloats) * sizeof(float));
         ulong* key = (ulong*)loan.Pointer;
         long* next = (long*)(key + keys);
         Candidates* list = (Candidates*)(next + 8);
-        float* room = (float*)(((nint)(list + lists) + 63) & ~63);
+        float* queries = (float*)(((nint)(list + lists) + 63) & ~63), room = queries + plan.Queries * prepared;
+        for (int i = 0; i < plan.Queries; i++) DotKernel.Prepare(plan.DType, plan.QueryData + i * plan.D, plan.D, queries + i * prepared);
         for (long i = 0; i < lists; i++)
         {
             long last = (i % plan.Queries + 1) * plan.K - 1;
@@ -60,7 +62,7 @@ public sealed unsafe partial class CpuBackend
         }
 
         *next = 0;
-        _workers.Run(new ScoreJob(plan, rowsPerBlock, widened, list, next, room, laneFloats), lanes);
+        _workers.Run(new ScoreJob(plan, queries, rowsPerBlock, widened, list, next, room, laneFloats), lanes);
         _workers.Run(new MergeJob(plan, lanes, list), plan.Queries);
     }
 
@@ -94,7 +96,7 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <summary>A thread takes blocks of rows, the lower ones first, and collects candidates of its own.</summary>
-    private readonly struct ScoreJob(ScorePlan plan, int rowsPerBlock, long widened, Candidates* lists, long* next, float* room,
+    private readonly struct ScoreJob(ScorePlan plan, float* queries, int rowsPerBlock, long widened, Candidates* lists, long* next, float* room,
         long laneFloats) : IJob
     {
         public void Run(int lane)
@@ -133,7 +135,7 @@ public sealed unsafe partial class CpuBackend
 
         private void Multiply<TFormat>(byte* rows, int count, float* scores)
             where TFormat : struct, IElementFormat =>
-            DotKernel.Multiply<TFormat>(rows, plan.D * TFormat.Size, count, plan.QueryData, plan.D, plan.Queries, plan.D, scores, rowsPerBlock);
+            DotKernel.Multiply<TFormat>(rows, plan.D * TFormat.Size, count, queries, plan.Queries, plan.D, scores, rowsPerBlock);
 
         private static void Widen(byte* rows, long elements, float* block)
         {

@@ -19,6 +19,13 @@ internal readonly unsafe struct FloatF32 : IFloatFormat
     public static Vector512<float> Load(byte* source) => Vector512.Load((float*)source);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void LoadPair(byte* source, out Vector512<float> first, out Vector512<float> second)
+    {
+        first = Load(source);
+        second = Load(source + 16 * Size);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(Vector512<float> x, byte* destination) => x.Store((float*)destination);
 }
 
@@ -31,6 +38,13 @@ internal readonly unsafe struct FloatF16 : IFloatFormat
     public static Vector512<float> Load(byte* source) => FloatFormats.WidenF16(Vector256.Load((ushort*)source));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void LoadPair(byte* source, out Vector512<float> first, out Vector512<float> second)
+    {
+        first = Load(source);
+        second = Load(source + 16 * Size);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(Vector512<float> x, byte* destination) => FloatFormats.NarrowF16(x).Store((ushort*)destination);
 }
 
@@ -41,6 +55,14 @@ internal readonly unsafe struct FloatBF16 : IFloatFormat
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Load(byte* source) => FloatFormats.WidenBF16(Vector256.Load((ushort*)source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void LoadPair(byte* source, out Vector512<float> first, out Vector512<float> second)
+    {
+        Vector512<uint> both = Vector512.Load((uint*)source);
+        first = (both << 16).AsSingle();
+        second = (both & Vector512.Create(0xFFFF0000u)).AsSingle();
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(Vector512<float> x, byte* destination) => FloatFormats.NarrowBF16(x).Store((ushort*)destination);

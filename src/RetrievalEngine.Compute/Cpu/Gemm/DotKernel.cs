@@ -6,199 +6,269 @@ using System.Runtime.Intrinsics.X86;
 namespace RetrievalEngine.Compute.Cpu.Gemm;
 
 /// <summary>
-/// Inner products of rows with a few queries: both are read along the vectors, so that nothing is packed and memory is read in the order in which it
-/// lies. Each product is 16 sums, one a lane, added up at the end in a fixed order: it depends on its row and its query alone. Written out for 4
-/// rows and 6 queries and compiled for fewer of either.
+/// Inner products of rows with a few queries: both are read along the vectors, so that nothing of the rows is packed. Each product is 16 sums, one a
+/// lane, added up at the end in a fixed order: it depends on its row and its query alone. Memory is the limit, and how much of it is under way: a
+/// processor holds so many loads, so several rows share each load of a query.
 /// </summary>
 internal static unsafe class DotKernel
 {
-    private const int Lanes = 16, MostRows = 4, MostQueries = 6;
-    private const long LeastAhead = 8192;
+    private const int Lanes = 16, Step = 2 * Lanes, MostRows = 8, TileRows = 4, MostQueries = 5;
+    private const long Line = 64, Ahead = 4096, MostAhead = 64 << 10;
 
     // As many sums as there are registers for.
-    private static int Rows => Avx512F.IsSupported ? MostRows : 2;
+    private static int Rows => Avx512F.IsSupported ? MostRows : 4;
+
+    private static int RowsOfTile => Avx512F.IsSupported ? TileRows : 2;
 
     /// <summary>Queries that share a tile.</summary>
     public static int Queries => Avx512F.IsSupported ? MostQueries : 2;
 
+    /// <summary>Floats of a prepared query of <paramref name="d"/> elements.</summary>
+    public static long PreparedFloats(long d) => (d + Step - 1) / Step * Step;
+
+    /// <summary>Copies a query into the order in which <paramref name="dtype"/> is read, with zeros up to a whole step.</summary>
+    public static void Prepare(DType dtype, float* query, long d, float* prepared)
+    {
+        new Span<float>(query, checked((int)d)).CopyTo(new Span<float>(prepared, (int)d));
+        new Span<float>(prepared + d, (int)(PreparedFloats(d) - d)).Clear();
+        if (dtype != DType.BF16) return;
+        // The even elements of a step, which a shift widens where they lie, and then the odd ones, which a mask does.
+        for (float* step = prepared, end = prepared + PreparedFloats(d); step < end; step += Step)
+        {
+            Vector512<float> first = Vector512.Load(step), second = Vector512.Load(step + Lanes);
+            Pick(first, second, 0).Store(step);
+            Pick(first, second, 1).Store(step + Lanes);
+        }
+    }
+
+    /// <summary>Every second element of two vectors, from <paramref name="start"/> on.</summary>
+    private static Vector512<float> Pick(Vector512<float> first, Vector512<float> second, int start)
+    {
+        float* both = stackalloc float[Step], picked = stackalloc float[Lanes];
+        first.Store(both);
+        second.Store(both + Lanes);
+        for (int i = 0; i < Lanes; i++) picked[i] = both[2 * i + start];
+        return Vector512.Load(picked);
+    }
+
     /// <summary>
-    /// scores [q · scoreStride + r] = row r · query q over <paramref name="d"/> elements. Rows are <paramref name="rowStride"/> bytes apart, queries
-    /// <paramref name="queryStride"/> floats. The rows come from memory, one behind the other, and go on behind the last.
+    /// scores [q · scoreStride + r] = row r · query q over <paramref name="d"/> elements. Rows are <paramref name="rowStride"/> bytes apart, prepared
+    /// queries <see cref="PreparedFloats"/> floats. The rows come from memory, one behind the other, and go on behind the last.
     /// </summary>
-    public static void Multiply<TFormat>(byte* rows, long rowStride, int rowCount, float* queries, long queryStride, int queryCount, long d,
-        float* scores, long scoreStride)
+    public static void Multiply<TFormat>(byte* rows, long rowStride, int rowCount, float* prepared, int queryCount, long d, float* scores,
+        long scoreStride)
         where TFormat : struct, IElementFormat
     {
+        long queryStride = PreparedFloats(d);
         for (int query = 0; query < queryCount; query += Queries)
         {
-            // The first queries bring the rows in: as nearly one stream as there are sums enough to hide the latency of an addition.
-            int step = query == 0 ? sizeof(float) / TFormat.Size : Rows;
-            long ahead = query > 0 ? 0 : step == 1 ? LeastAhead : Math.Max(LeastAhead, 2 * step * rowStride);
-            float* from = queries + query * queryStride, to = scores + query * scoreStride;
-            int count = Math.Min(Queries, queryCount - query);
+            int count = Math.Min(Queries, queryCount - query), step = count == 1 ? Rows : RowsOfTile;
+            // The first queries bring the rows in.
+            long ahead = query > 0 ? 0 : step * rowStride <= MostAhead ? Math.Max(Ahead, step * rowStride) : Ahead;
+            float* from = prepared + query * queryStride, to = scores + query * scoreStride;
             for (int row = 0; row < rowCount; row += step)
             {
                 byte* first = rows + row * rowStride;
                 int present = Math.Min(step, rowCount - row);
-                if (step == 1) Tile<TFormat, N1>(first, rowStride, present, from, queryStride, count, d, to + row, scoreStride, first + ahead);
-                else if (step == 2) Tile<TFormat, N2>(first, rowStride, present, from, queryStride, count, d, to + row, scoreStride, first + ahead);
-                else Tile<TFormat, N4>(first, rowStride, present, from, queryStride, count, d, to + row, scoreStride, first + ahead);
+                if (count > 1) Tile<TFormat>(first, rowStride, present, from, queryStride, count, d, to + row, scoreStride, ahead);
+                else if (step == MostRows) Column<TFormat, N8>(first, rowStride, present, from, d, to + row, ahead);
+                else Column<TFormat, N4>(first, rowStride, present, from, d, to + row, ahead);
             }
         }
     }
 
-    private static void Tile<TFormat, TRows>(byte* row, long rowStride, int rows, float* query, long queryStride, int queries, long d, float* scores,
-        long scoreStride, byte* ahead)
+    /// <summary>Copies the last elements of the rows, fewer than a step, with zeros behind them; gives their number.</summary>
+    private static int CopyRests<TFormat>(byte* row, long rowStride, int rows, int all, long d, byte* rests)
+        where TFormat : struct, IElementFormat
+    {
+        int rest = (int)(d % Step), size = Step * TFormat.Size;
+        if (rest == 0) return 0;
+        new Span<byte>(rests, all * size).Clear();
+        for (int i = 0; i < all; i++)
+        {
+            byte* from = row + Math.Min(i, rows - 1) * rowStride + (d - rest) * TFormat.Size;
+            Unsafe.CopyBlockUnaligned(rests + i * size, from, (uint)(rest * TFormat.Size));
+        }
+
+        return rest;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Prefetch<TFormat>(byte* at)
+        where TFormat : struct, IElementFormat
+    {
+        if (!Sse.IsSupported) return;
+        Sse.Prefetch1(at);
+        if (TFormat.Size * Step > Line) Sse.Prefetch1(at + Line);
+    }
+
+    /// <summary>Up to <typeparamref name="TRows"/> rows and one query. Rows that are not there are the last one again.</summary>
+    [SkipLocalsInit]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Column<TFormat, TRows>(byte* row, long rowStride, int rows, float* query, long d, float* scores, long ahead)
         where TFormat : struct, IElementFormat
         where TRows : struct, IConstant
     {
-        switch (queries)
+        byte* rests = stackalloc byte[MostRows * Step * sizeof(float)];
+        int rest = CopyRests<TFormat>(row, rowStride, rows, TRows.Value, d, rests), size = TFormat.Size;
+        byte* row1 = row + Math.Min(1, rows - 1) * rowStride, row2 = row + Math.Min(2, rows - 1) * rowStride, row3 = row + Math.Min(3, rows - 1) * rowStride;
+        byte* row4 = row + Math.Min(4, rows - 1) * rowStride, row5 = row + Math.Min(5, rows - 1) * rowStride, row6 = row + Math.Min(6, rows - 1) * rowStride;
+        byte* row7 = row + (rows - 1) * rowStride;
+        Vector512<float> s0 = default, s1 = default, s2 = default, s3 = default, s4 = default, s5 = default, s6 = default, s7 = default;
+        for (long end = (d - rest) * size; ;)
         {
-            case 1:
-                Tile<TFormat, TRows, N1>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, ahead);
-                break;
-            case 2:
-                Tile<TFormat, TRows, N2>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, ahead);
-                break;
-            case 3:
-                Tile<TFormat, TRows, N3>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, ahead);
-                break;
-            case 4:
-                Tile<TFormat, TRows, N4>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, ahead);
-                break;
-            case 5:
-                Tile<TFormat, TRows, N5>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, ahead);
-                break;
-            default:
-                Tile<TFormat, TRows, N6>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, ahead);
-                break;
+            for (long p = 0; p < end; p += Step * size)
+            {
+                Vector512<float> x = Vector512.Load(query), y = Vector512.Load(query + Lanes);
+                query += Step;
+                TFormat.LoadPair(row + p, out Vector512<float> a, out Vector512<float> b);
+                s0 = Vector512.MultiplyAddEstimate(b, y, Vector512.MultiplyAddEstimate(a, x, s0));
+                Prefetch<TFormat>(row + p + ahead);
+                TFormat.LoadPair(row1 + p, out a, out b);
+                s1 = Vector512.MultiplyAddEstimate(b, y, Vector512.MultiplyAddEstimate(a, x, s1));
+                Prefetch<TFormat>(row1 + p + ahead);
+                TFormat.LoadPair(row2 + p, out a, out b);
+                s2 = Vector512.MultiplyAddEstimate(b, y, Vector512.MultiplyAddEstimate(a, x, s2));
+                Prefetch<TFormat>(row2 + p + ahead);
+                TFormat.LoadPair(row3 + p, out a, out b);
+                s3 = Vector512.MultiplyAddEstimate(b, y, Vector512.MultiplyAddEstimate(a, x, s3));
+                Prefetch<TFormat>(row3 + p + ahead);
+                if (TRows.Value <= 4) continue;
+                TFormat.LoadPair(row4 + p, out a, out b);
+                s4 = Vector512.MultiplyAddEstimate(b, y, Vector512.MultiplyAddEstimate(a, x, s4));
+                Prefetch<TFormat>(row4 + p + ahead);
+                TFormat.LoadPair(row5 + p, out a, out b);
+                s5 = Vector512.MultiplyAddEstimate(b, y, Vector512.MultiplyAddEstimate(a, x, s5));
+                Prefetch<TFormat>(row5 + p + ahead);
+                TFormat.LoadPair(row6 + p, out a, out b);
+                s6 = Vector512.MultiplyAddEstimate(b, y, Vector512.MultiplyAddEstimate(a, x, s6));
+                Prefetch<TFormat>(row6 + p + ahead);
+                TFormat.LoadPair(row7 + p, out a, out b);
+                s7 = Vector512.MultiplyAddEstimate(b, y, Vector512.MultiplyAddEstimate(a, x, s7));
+                Prefetch<TFormat>(row7 + p + ahead);
+            }
+
+            if (rest == 0) break;
+            end = Step * size;
+            row = rests;
+            row1 = row + end;
+            row2 = row1 + end;
+            row3 = row2 + end;
+            row4 = row3 + end;
+            row5 = row4 + end;
+            row6 = row5 + end;
+            row7 = row6 + end;
+            rest = 0;
         }
+
+        Store(s0, s1, s2, s3, Math.Min(rows, 4), scores);
+        if (rows > 4) Store(s4, s5, s6, s7, rows - 4, scores + 4);
     }
 
+    private static void Tile<TFormat>(byte* row, long rowStride, int rows, float* query, long queryStride, int queries, long d, float* scores,
+        long scoreStride, long ahead)
+        where TFormat : struct, IElementFormat
+    {
+        if (!Avx512F.IsSupported) Tile<TFormat, N2, N2>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, ahead);
+        else if (queries == 2) Tile<TFormat, N4, N2>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, ahead);
+        else if (queries == 3) Tile<TFormat, N4, N3>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, ahead);
+        else if (queries == 4) Tile<TFormat, N4, N4>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, ahead);
+        else Tile<TFormat, N4, N5>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, ahead);
+    }
+
+    /// <summary>Up to <typeparamref name="TRows"/> rows and <typeparamref name="TQueries"/> queries.</summary>
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Tile<TFormat, TRows, TQueries>(byte* row, long rowStride, int rows, float* query, long queryStride, long d, float* scores,
-        long scoreStride, byte* ahead)
+        long scoreStride, long ahead)
         where TFormat : struct, IElementFormat
         where TRows : struct, IConstant
         where TQueries : struct, IConstant
     {
-        // Rows that are not there are the last one again.
+        byte* rests = stackalloc byte[TileRows * Step * sizeof(float)];
+        int rest = CopyRests<TFormat>(row, rowStride, rows, TRows.Value, d, rests), size = TFormat.Size;
         byte* row1 = row + Math.Min(1, rows - 1) * rowStride, row2 = row + Math.Min(2, rows - 1) * rowStride, row3 = row + (rows - 1) * rowStride;
-        byte* rests = stackalloc byte[MostRows * Lanes * sizeof(float)];
-        float* queryRests = stackalloc float[MostQueries * Lanes];
-        int rest = (int)(d % Lanes), size = Lanes * TFormat.Size;
-        if (rest > 0)
-        {
-            // Filled up with zeros, before the sums are in registers.
-            long at = d - rest;
-            new Span<byte>(rests, MostRows * size).Clear();
-            new Span<float>(queryRests, MostQueries * Lanes).Clear();
-            for (int i = 0; i < MostRows; i++)
-            {
-                byte* from = row + Math.Min(i, rows - 1) * rowStride + at * TFormat.Size;
-                Unsafe.CopyBlockUnaligned(rests + i * size, from, (uint)(rest * TFormat.Size));
-            }
-
-            for (int i = 0; i < TQueries.Value; i++)
-            {
-                Unsafe.CopyBlockUnaligned(queryRests + i * Lanes, query + i * queryStride + at, (uint)(rest * sizeof(float)));
-            }
-        }
-
         Vector512<float> a0 = default, b0 = default, c0 = default, e0 = default;
         Vector512<float> a1 = default, b1 = default, c1 = default, e1 = default;
         Vector512<float> a2 = default, b2 = default, c2 = default, e2 = default;
         Vector512<float> a3 = default, b3 = default, c3 = default, e3 = default;
         Vector512<float> a4 = default, b4 = default, c4 = default, e4 = default;
-        Vector512<float> a5 = default, b5 = default, c5 = default, e5 = default;
-        for (long end = d - rest; ;)
+        for (long end = (d - rest) * size; ;)
         {
-            for (long p = 0; p < end; p += Lanes)
+            for (long p = 0; p < end; p += Step * size)
             {
-                Vector512<float> r0 = TFormat.Load(row + p * TFormat.Size);
-                Vector512<float> r1 = TRows.Value > 1 ? TFormat.Load(row1 + p * TFormat.Size) : default;
-                Vector512<float> r2 = TRows.Value > 2 ? TFormat.Load(row2 + p * TFormat.Size) : default;
-                Vector512<float> r3 = TRows.Value > 3 ? TFormat.Load(row3 + p * TFormat.Size) : default;
-                float* x = query + p;
-                // As many bytes as the rows take.
-                if (Sse.IsSupported) Sse.Prefetch0(ahead + p * (TRows.Value * TFormat.Size));
-                Vector512<float> x0 = Vector512.Load(x);
-                a0 = Vector512.MultiplyAddEstimate(r0, x0, a0);
-                if (TRows.Value > 1) b0 = Vector512.MultiplyAddEstimate(r1, x0, b0);
-                if (TRows.Value > 2) c0 = Vector512.MultiplyAddEstimate(r2, x0, c0);
-                if (TRows.Value > 3) e0 = Vector512.MultiplyAddEstimate(r3, x0, e0);
-                if (TQueries.Value > 1)
+                Vector512<float> r2 = default, r3 = default, u2 = default, u3 = default;
+                TFormat.LoadPair(row + p, out Vector512<float> r0, out Vector512<float> u0);
+                TFormat.LoadPair(row1 + p, out Vector512<float> r1, out Vector512<float> u1);
+                if (TRows.Value > 2) TFormat.LoadPair(row2 + p, out r2, out u2);
+                if (TRows.Value > 2) TFormat.LoadPair(row3 + p, out r3, out u3);
+                if (ahead > 0)
                 {
-                    Vector512<float> x1 = Vector512.Load(x + queryStride);
-                    a1 = Vector512.MultiplyAddEstimate(r0, x1, a1);
-                    if (TRows.Value > 1) b1 = Vector512.MultiplyAddEstimate(r1, x1, b1);
-                    if (TRows.Value > 2) c1 = Vector512.MultiplyAddEstimate(r2, x1, c1);
-                    if (TRows.Value > 3) e1 = Vector512.MultiplyAddEstimate(r3, x1, e1);
+                    Prefetch<TFormat>(row + p + ahead);
+                    Prefetch<TFormat>(row1 + p + ahead);
+                    if (TRows.Value > 2) Prefetch<TFormat>(row2 + p + ahead);
+                    if (TRows.Value > 2) Prefetch<TFormat>(row3 + p + ahead);
                 }
-                if (TQueries.Value > 2)
-                {
-                    Vector512<float> x2 = Vector512.Load(x + 2 * queryStride);
-                    a2 = Vector512.MultiplyAddEstimate(r0, x2, a2);
-                    if (TRows.Value > 1) b2 = Vector512.MultiplyAddEstimate(r1, x2, b2);
-                    if (TRows.Value > 2) c2 = Vector512.MultiplyAddEstimate(r2, x2, c2);
-                    if (TRows.Value > 3) e2 = Vector512.MultiplyAddEstimate(r3, x2, e2);
-                }
-                if (TQueries.Value > 3)
-                {
-                    Vector512<float> x3 = Vector512.Load(x + 3 * queryStride);
-                    a3 = Vector512.MultiplyAddEstimate(r0, x3, a3);
-                    if (TRows.Value > 1) b3 = Vector512.MultiplyAddEstimate(r1, x3, b3);
-                    if (TRows.Value > 2) c3 = Vector512.MultiplyAddEstimate(r2, x3, c3);
-                    if (TRows.Value > 3) e3 = Vector512.MultiplyAddEstimate(r3, x3, e3);
-                }
-                if (TQueries.Value > 4)
-                {
-                    Vector512<float> x4 = Vector512.Load(x + 4 * queryStride);
-                    a4 = Vector512.MultiplyAddEstimate(r0, x4, a4);
-                    if (TRows.Value > 1) b4 = Vector512.MultiplyAddEstimate(r1, x4, b4);
-                    if (TRows.Value > 2) c4 = Vector512.MultiplyAddEstimate(r2, x4, c4);
-                    if (TRows.Value > 3) e4 = Vector512.MultiplyAddEstimate(r3, x4, e4);
-                }
-                if (TQueries.Value > 5)
-                {
-                    Vector512<float> x5 = Vector512.Load(x + 5 * queryStride);
-                    a5 = Vector512.MultiplyAddEstimate(r0, x5, a5);
-                    if (TRows.Value > 1) b5 = Vector512.MultiplyAddEstimate(r1, x5, b5);
-                    if (TRows.Value > 2) c5 = Vector512.MultiplyAddEstimate(r2, x5, c5);
-                    if (TRows.Value > 3) e5 = Vector512.MultiplyAddEstimate(r3, x5, e5);
-                }
+
+                float* from = query;
+                query += Step;
+                Vector512<float> x = Vector512.Load(from), y = Vector512.Load(from + Lanes);
+                a0 = Vector512.MultiplyAddEstimate(u0, y, Vector512.MultiplyAddEstimate(r0, x, a0));
+                b0 = Vector512.MultiplyAddEstimate(u1, y, Vector512.MultiplyAddEstimate(r1, x, b0));
+                if (TRows.Value > 2) c0 = Vector512.MultiplyAddEstimate(u2, y, Vector512.MultiplyAddEstimate(r2, x, c0));
+                if (TRows.Value > 2) e0 = Vector512.MultiplyAddEstimate(u3, y, Vector512.MultiplyAddEstimate(r3, x, e0));
+                from += queryStride;
+                (x, y) = (Vector512.Load(from), Vector512.Load(from + Lanes));
+                a1 = Vector512.MultiplyAddEstimate(u0, y, Vector512.MultiplyAddEstimate(r0, x, a1));
+                b1 = Vector512.MultiplyAddEstimate(u1, y, Vector512.MultiplyAddEstimate(r1, x, b1));
+                if (TRows.Value > 2) c1 = Vector512.MultiplyAddEstimate(u2, y, Vector512.MultiplyAddEstimate(r2, x, c1));
+                if (TRows.Value > 2) e1 = Vector512.MultiplyAddEstimate(u3, y, Vector512.MultiplyAddEstimate(r3, x, e1));
+                if (TQueries.Value <= 2) continue;
+                from += queryStride;
+                (x, y) = (Vector512.Load(from), Vector512.Load(from + Lanes));
+                a2 = Vector512.MultiplyAddEstimate(u0, y, Vector512.MultiplyAddEstimate(r0, x, a2));
+                b2 = Vector512.MultiplyAddEstimate(u1, y, Vector512.MultiplyAddEstimate(r1, x, b2));
+                c2 = Vector512.MultiplyAddEstimate(u2, y, Vector512.MultiplyAddEstimate(r2, x, c2));
+                e2 = Vector512.MultiplyAddEstimate(u3, y, Vector512.MultiplyAddEstimate(r3, x, e2));
+                if (TQueries.Value <= 3) continue;
+                from += queryStride;
+                (x, y) = (Vector512.Load(from), Vector512.Load(from + Lanes));
+                a3 = Vector512.MultiplyAddEstimate(u0, y, Vector512.MultiplyAddEstimate(r0, x, a3));
+                b3 = Vector512.MultiplyAddEstimate(u1, y, Vector512.MultiplyAddEstimate(r1, x, b3));
+                c3 = Vector512.MultiplyAddEstimate(u2, y, Vector512.MultiplyAddEstimate(r2, x, c3));
+                e3 = Vector512.MultiplyAddEstimate(u3, y, Vector512.MultiplyAddEstimate(r3, x, e3));
+                if (TQueries.Value <= 4) continue;
+                from += queryStride;
+                (x, y) = (Vector512.Load(from), Vector512.Load(from + Lanes));
+                a4 = Vector512.MultiplyAddEstimate(u0, y, Vector512.MultiplyAddEstimate(r0, x, a4));
+                b4 = Vector512.MultiplyAddEstimate(u1, y, Vector512.MultiplyAddEstimate(r1, x, b4));
+                c4 = Vector512.MultiplyAddEstimate(u2, y, Vector512.MultiplyAddEstimate(r2, x, c4));
+                e4 = Vector512.MultiplyAddEstimate(u3, y, Vector512.MultiplyAddEstimate(r3, x, e4));
             }
 
             if (rest == 0) break;
+            end = Step * size;
             row = rests;
-            row1 = rests + size;
-            row2 = rests + 2 * size;
-            row3 = rests + 3 * size;
-            query = queryRests;
-            (queryStride, end, rest) = (Lanes, Lanes, 0);
+            row1 = row + end;
+            row2 = row1 + end;
+            row3 = row2 + end;
+            (rest, ahead) = (0, 0);
         }
 
         Store(a0, b0, c0, e0, rows, scores);
-        if (TQueries.Value > 1) Store(a1, b1, c1, e1, rows, scores + scoreStride);
+        Store(a1, b1, c1, e1, rows, scores + scoreStride);
         if (TQueries.Value > 2) Store(a2, b2, c2, e2, rows, scores + 2 * scoreStride);
         if (TQueries.Value > 3) Store(a3, b3, c3, e3, rows, scores + 3 * scoreStride);
         if (TQueries.Value > 4) Store(a4, b4, c4, e4, rows, scores + 4 * scoreStride);
-        if (TQueries.Value > 5) Store(a5, b5, c5, e5, rows, scores + 5 * scoreStride);
     }
 
     /// <summary>Adds up the lanes of four sums and stores those of rows that are there.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Store(Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> e, int rows, float* scores)
     {
-        if (Avx512F.IsSupported && rows == MostRows)
-        {
-            Sums(a, b, c, e).Store(scores);
-            return;
-        }
-
         Vector128<float> sums = Sums(a, b, c, e);
-        for (int i = 0; i < rows; i++) scores[i] = sums[i];
+        if (rows == 4) sums.Store(scores);
+        else for (int i = 0; i < rows; i++) scores[i] = sums[i];
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

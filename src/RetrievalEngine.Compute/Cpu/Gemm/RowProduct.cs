@@ -4,9 +4,10 @@ namespace RetrievalEngine.Compute.Cpu.Gemm;
 
 /// <summary>
 /// c [N] = f(alpha · a [K] · bᵀ + bias) for a b [N, K] that is larger than the caches: it is read once, in the order in which it lies, and memory is
-/// the limit. The sums are not in the order of <see cref="Microkernel"/>. A task is a block of rows of b.
+/// the limit. a is prepared by <see cref="DotKernel.Prepare"/>. The sums are not in the order of <see cref="Microkernel"/>. A task is a block of
+/// rows of b.
 /// </summary>
-internal readonly unsafe struct RowProduct(Operand b, float* a, float* c, long n, long k, float alpha, bool accumulate, float* bias,
+internal readonly unsafe struct RowProduct(Operand b, float* preparedA, float* c, long n, long k, float alpha, bool accumulate, float* bias,
     Activation activation) : IJob
 {
     private const int RowsPerTask = 32;
@@ -49,6 +50,6 @@ internal readonly unsafe struct RowProduct(Operand b, float* a, float* c, long n
         where TFormat : struct, IElementFormat
     {
         long stride = b.Stride * TFormat.Size;
-        DotKernel.Multiply<TFormat>(b.Data + first * stride, stride, count, a, k, 1, k, products, RowsPerTask);
+        DotKernel.Multiply<TFormat>(b.Data + first * stride, stride, count, preparedA, 1, k, products, RowsPerTask);
     }
 }
