@@ -7,7 +7,7 @@ namespace RetrievalEngine.Cli;
 /// <summary>The options with which a user treats texts otherwise than the model says, for every verb that encodes or trains.</summary>
 internal sealed class ContractOptions
 {
-    private static readonly string[] s_poolings = ["cls", "mean", "last"];
+    private static readonly string[] s_poolings = ["last", "cls", "mean", "weightedmean", "max"];
 
     private readonly Option<string?> _queryPrefix =
         new("--query-prefix") { Description = "Put before each query, spaces included", HelpName = "TEXT" };
@@ -15,7 +15,7 @@ internal sealed class ContractOptions
         new("--passage-prefix") { Description = "Put before each passage, spaces included", HelpName = "TEXT" };
     private readonly Option<int?> _queryMaxLength = CommonOptions.Count("--query-max-len", "Most tokens of a query, special ones included");
     private readonly Option<int?> _passageMaxLength = CommonOptions.Count("--passage-max-len", "Most tokens of a passage, special ones included");
-    private readonly Option<string?> _pooling = new("--pooling") { Description = "cls, mean or last token", HelpName = "POOLING" };
+    private readonly Option<string?> _pooling = new("--pooling") { Description = "last token, cls, mean, weightedmean (by position) or max", HelpName = "POOLING" };
     private readonly Option<bool?> _normalize = new("--normalize") { Description = "Whether vectors are scaled to length 1" };
     private readonly Option<bool?> _addSpecialTokens =
         new("--add-special-tokens") { Description = "Whether the tokenizer's own special tokens are added" };

@@ -80,12 +80,13 @@ public interface IBackend : IDisposable
     /// Linear maps that share their input, each with an optional LoRA adapter (Hu et al. 2021):
     /// s[i] [M, R] = scale · drop(x)·Aᵀ (saved for backward), y[i] [M, N] = f(x·Wᵀ + bias + s[i]·Bᵀ). x is [M, K]. s[i] is none where there is no adapter.
     /// The dropout index of x[m, k] is m·K + k, the same for all projections of the call.
+    /// Projections may be slices of rows of one W, bias and B (maps that a checkpoint stores in one matrix) and then share A.
     /// </summary>
     void LoraMatMulForward(Tensor x, ReadOnlySpan<Projection> projections, Dropout dropout, ReadOnlySpan<Tensor> s, ReadOnlySpan<Tensor> y,
         Activation activation = Activation.None);
 
     /// <summary>
-    /// With ds = scale · dy·B: dB += dyᵀ·s, dA += dsᵀ·drop(x), dW += dyᵀ·x, dBias += Σ rows of dy where asked for, and
+    /// With ds = scale · dy·B: dB += dyᵀ·s, dA += dsᵀ·drop(x), dW += dyᵀ·x, dBias += Σ rows of dy where asked for (where projections share A they also share dA, to which all of them add), and
     /// dx [M, K] = Σ over projections of dy·W + mask·ds·A / (1 - p), added to dx when <paramref name="accumulate"/>; none where nothing below is trained.
     /// </summary>
     void LoraMatMulBackward(ReadOnlySpan<Tensor> dy, Tensor x, ReadOnlySpan<Projection> projections, Dropout dropout, ReadOnlySpan<Tensor> s,

@@ -5,13 +5,13 @@ namespace RetrievalEngine.Checkpoints;
 
 /// <summary>
 /// One name for one weight. Published checkpoints store the same weight under several names: with the prefix of the class that saved it
-/// (<c>model.</c> of <c>*ForCausalLM</c>, <c>bert.</c> of <c>BertFor*</c>) or bare, and with TensorFlow's <c>gamma</c> and <c>beta</c> for a
+/// (<c>model.</c> of <c>*ForCausalLM</c>, <c>bert.</c> of <c>BertFor*</c>, <c>roberta.</c>) or bare, and with TensorFlow's <c>gamma</c> and <c>beta</c> for a
 /// LayerNorm's weight and bias. The canonical name is the bare one of the backbone: <c>layers.0.self_attn.q_proj.weight</c>. Names outside the
 /// backbone (<c>score.weight</c>, <c>lm_head.weight</c>) stay as they are.
 /// </summary>
 public sealed class CheckpointNames
 {
-    private static readonly string[] s_prefixes = ["model.", "bert."];
+    private static readonly string[] s_prefixes = ["model.", "bert.", "roberta."];
     private readonly string _where;
     private readonly Dictionary<string, string> _stored;
 
@@ -49,7 +49,7 @@ public sealed class CheckpointNames
         return name;
     }
 
-    /// <summary>The prefix that <see cref="ToCanonical"/> takes away: <c>model.</c>, <c>bert.</c>, or nothing.</summary>
+    /// <summary>The prefix that <see cref="ToCanonical"/> takes away: <c>model.</c>, <c>bert.</c>, <c>roberta.</c>, or nothing.</summary>
     public static string PrefixOf(string storedName)
     {
         ArgumentNullException.ThrowIfNull(storedName);

@@ -22,7 +22,7 @@ public sealed partial record ModelConfig
     /// <summary>The file as it was read.</summary>
     public string Json { get; }
 
-    /// <summary><c>llama</c>, <c>mistral</c>, <c>qwen2</c> (also Qwen1.5) or <c>bert</c>.</summary>
+    /// <summary><c>llama</c>, <c>mistral</c>, <c>qwen2</c> (also Qwen1.5), <c>bert</c>, …: the family.</summary>
     public required string ModelType { get; init; }
 
     /// <summary>The class that saved it, such as <c>LlamaForSequenceClassification</c>; empty where the file names none.</summary>
@@ -49,37 +49,64 @@ public sealed partial record ModelConfig
     /// <summary>Rows of the word table.</summary>
     public required int VocabSize { get; init; }
 
-    /// <summary>Positions: rows of BERT's position table, the longest context of the others.</summary>
+    /// <summary>The longest sequence. Learned positions have a table of this many rows, after the first <see cref="PositionOffset"/>.</summary>
     public required int MaxPositionEmbeddings { get; init; }
 
-    /// <summary>ε of RMSNorm (<c>rms_norm_eps</c>) or LayerNorm (<c>layer_norm_eps</c>), whichever the family has.</summary>
+    /// <summary>RoBERTa: the row of the position table that the first token gets, padding's id + 1; 0 for the others.</summary>
+    public int PositionOffset { get; init; }
+
+    /// <summary>ε of RMSNorm or LayerNorm, whichever the family has.</summary>
     public required double NormEps { get; init; }
 
     /// <summary>Activation of the feed-forward block.</summary>
     public required Activation HiddenAct { get; init; }
 
-    /// <summary>Base of the rotary frequencies; 0 for BERT, which has none.</summary>
+    /// <summary>Whether the feed-forward block has a gate: down(f(gate(x)) · up(x)).</summary>
+    public required bool IsGated { get; init; }
+
+    /// <summary>Elements of a head that are rotated; 0 where positions are not rotary.</summary>
+    public int RotaryDim { get; init; }
+
+    /// <summary>Base of the rotary frequencies; 0 where positions are not rotary.</summary>
     public required double RopeTheta { get; init; }
+
+    /// <summary>The base in layers with a window: ModernBERT has another there.</summary>
+    public double LocalRopeTheta { get; init; }
 
     /// <summary>Scaling of the rotary frequencies, if any.</summary>
     public RopeScaling? RopeScaling { get; init; }
 
-    /// <summary>Per layer, how many keys a query sees, itself included; 0 for all.</summary>
+    /// <summary>Per layer, how many keys a query sees to each side that it sees, itself included; 0 for all.</summary>
     public required IReadOnlyList<int> SlidingWindows { get; init; }
 
-    /// <summary>Whether a token sees only what is before it; false for BERT.</summary>
+    /// <summary>Whether a token sees only what is before it; false for encoders.</summary>
     public required bool IsCausal { get; init; }
 
-    /// <summary>Llama: whether q, k, v and o projections have biases.</summary>
+    /// <summary>Whether q, k, v and o projections have biases, where the family leaves it open.</summary>
     public bool AttentionBias { get; init; }
 
-    /// <summary>Llama: whether gate, up and down projections have biases.</summary>
+    /// <summary>Whether gate, up and down projections have biases, where the family leaves it open.</summary>
     public bool MlpBias { get; init; }
+
+    /// <summary>ModernBERT: whether LayerNorms have biases.</summary>
+    public bool NormBias { get; init; }
+
+    /// <summary>Factor on q·k.</summary>
+    public required double AttentionScale { get; init; }
+
+    /// <summary>Gemma 2: attention logits become cap · tanh(logit / cap); 0 for none.</summary>
+    public double LogitSoftCap { get; init; }
+
+    /// <summary>T5: rows of the table of relative positions; 0 for the others.</summary>
+    public int RelativeBuckets { get; init; }
+
+    /// <summary>T5: distances from here on share a bucket.</summary>
+    public int RelativeMaxDistance { get; init; }
 
     /// <summary>Whether the language-model head is the word table.</summary>
     public required bool TieWordEmbeddings { get; init; }
 
-    /// <summary>BERT: rows of the segment table; 0 for the others.</summary>
+    /// <summary>Rows of BERT's segment table; 0 where there is none.</summary>
     public int TypeVocabSize { get; init; }
 
     /// <summary>Id of padding, if named.</summary>

@@ -29,7 +29,8 @@ public sealed record SentenceTransformerFolder(
     [
         ("pooling_mode_cls_token", Compute.Pooling.Cls), ("pooling_mode_mean_tokens", Compute.Pooling.Mean),
             ("pooling_mode_lasttoken", Compute.Pooling.Last),
-        ("pooling_mode_max_tokens", null), ("pooling_mode_mean_sqrt_len_tokens", null), ("pooling_mode_weightedmean_tokens", null),
+        ("pooling_mode_max_tokens", Compute.Pooling.Max), ("pooling_mode_weightedmean_tokens", Compute.Pooling.WeightedMean),
+        ("pooling_mode_mean_sqrt_len_tokens", null),
     ];
 
     /// <summary>Reads <paramref name="folder"/>; null where it has no <see cref="ModulesFile"/>.</summary>
@@ -86,13 +87,15 @@ public sealed record SentenceTransformerFolder(
                 "mean" => Compute.Pooling.Mean,
                 "cls" => Compute.Pooling.Cls,
                 "lasttoken" => Compute.Pooling.Last,
-                string other => throw json.Error("pooling_mode", $"is {other}, which is not supported; known: mean, cls, lasttoken"),
+                "weightedmean" => Compute.Pooling.WeightedMean,
+                "max" => Compute.Pooling.Max,
+                string other => throw json.Error("pooling_mode", $"is {other}, which is not supported; known: mean, cls, lasttoken, weightedmean, max"),
             };
         }
 
         (string Field, Pooling? Pooling)[] set = [.. s_olderPoolings.Where(mode => json.Flag(mode.Field, false))];
         if (set.Length != 1) throw new InputException($"{path}: exactly one pooling mode must be true, not {set.Length}");
-        return set[0].Pooling ?? throw json.Error(set[0].Field, "is true, which is not supported; known: cls, mean, lasttoken");
+        return set[0].Pooling ?? throw json.Error(set[0].Field, "is true, which is not supported; known: cls, mean, lasttoken, weightedmean, max");
     }
 
     private static int? ReadMaxLength(string folder)

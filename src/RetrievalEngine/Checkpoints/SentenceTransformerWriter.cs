@@ -30,10 +30,11 @@ public static class SentenceTransformerWriter
             ["word_embedding_dimension"] = dimensions,
             ["pooling_mode_cls_token"] = modules.Pooling == Pooling.Cls,
             ["pooling_mode_mean_tokens"] = modules.Pooling == Pooling.Mean,
-            ["pooling_mode_max_tokens"] = false,
+            ["pooling_mode_max_tokens"] = modules.Pooling == Pooling.Max,
             ["pooling_mode_mean_sqrt_len_tokens"] = false,
         };
-        // Versions before 2.3 refuse a field that they do not know.
+        // Versions before 2.2 and 2.3 refuse fields that they do not know.
+        if (modules.Pooling == Pooling.WeightedMean) pooling["pooling_mode_weightedmean_tokens"] = true;
         if (modules.Pooling == Pooling.Last) pooling["pooling_mode_lasttoken"] = true;
         Save(folder, Path.Combine("1_Pooling", "config.json"), pooling);
         Save(folder, "sentence_bert_config.json", new JsonObject { ["max_seq_length"] = length, ["do_lower_case"] = false });

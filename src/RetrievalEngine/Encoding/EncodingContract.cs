@@ -167,7 +167,7 @@ public sealed record EncodingContract
             EosTokenId = json.IntOrNull("eos_token_id", 0, int.MaxValue),
             QueryMaxLength = json.Int("query_max_len", 1, LongestSequence),
             PassageMaxLength = json.Int("passage_max_len", 1, LongestSequence),
-            Pooling = ParsePooling(json.Text("pooling")) ?? throw json.Error("pooling", "must be cls, mean or last"),
+            Pooling = ParsePooling(json.Text("pooling")) ?? throw json.Error("pooling", "must be last, cls, mean, weightedmean or max"),
             Normalize = json.Flag("normalize"),
             Dimensions = json.Int("dimensions", 1, EmbeddingManifest.MaxDimensions),
             Similarity = ParseSimilarity(json.Text("similarity")) ?? throw json.Error("similarity", "must be cosine or dot"),
@@ -204,7 +204,14 @@ public sealed record EncodingContract
     }
 
     /// <summary>The word for it in files and options.</summary>
-    public static string PoolingName(Pooling pooling) => pooling switch { Pooling.Last => "last", Pooling.Cls => "cls", _ => "mean" };
+    public static string PoolingName(Pooling pooling) => pooling switch
+    {
+        Pooling.Last => "last",
+        Pooling.Cls => "cls",
+        Pooling.Mean => "mean",
+        Pooling.WeightedMean => "weightedmean",
+        _ => "max",
+    };
 
     /// <summary>The pooling that a word stands for (the names of Tevatron and sentence-transformers); null where it stands for none.</summary>
     public static Pooling? ParsePooling(string name) => name switch
@@ -212,6 +219,8 @@ public sealed record EncodingContract
         "last" or "eos" or "lasttoken" or "last_token" => Compute.Pooling.Last,
         "cls" or "first" => Compute.Pooling.Cls,
         "mean" or "avg" => Compute.Pooling.Mean,
+        "weightedmean" => Compute.Pooling.WeightedMean,
+        "max" => Compute.Pooling.Max,
         _ => null,
     };
 

@@ -14,8 +14,11 @@ internal sealed record BatchTensors(Tensor TokenIds, Tensor PositionIds, Tensor 
     /// <summary>Number of tokens T.</summary>
     public long Tokens => TokenIds.Shape[0];
 
-    /// <summary>Uploads <paramref name="batch"/> into <paramref name="arena"/>.</summary>
-    public static BatchTensors Upload(IBackend backend, PackedBatch batch, Arena arena)
+    /// <summary>
+    /// Uploads <paramref name="batch"/> into <paramref name="arena"/>. With a <paramref name="paddingId"/> positions are RoBERTa's: padding has its own id, other tokens count from
+    /// the one after it.
+    /// </summary>
+    public static BatchTensors Upload(IBackend backend, PackedBatch batch, int? paddingId, Arena arena)
     {
         Tensor Put(int[] values)
         {
@@ -24,6 +27,19 @@ internal sealed record BatchTensors(Tensor TokenIds, Tensor PositionIds, Tensor 
             return tensor;
         }
 
-        return new BatchTensors(Put(batch.TokenIds), Put(batch.PositionIds), Put(batch.TypeIds), Put(batch.CuSeqLens), batch.MaxSeqLen);
+        int[] positions = paddingId is { } padding ? CountFrom(padding, batch) : batch.PositionIds;
+        return new BatchTensors(Put(batch.TokenIds), Put(positions), Put(batch.TypeIds), Put(batch.CuSeqLens), batch.MaxSeqLen);
+    }
+
+    private static int[] CountFrom(int padding, PackedBatch batch)
+    {
+        int[] positions = new int[batch.Tokens];
+        for (int b = 0; b < batch.Sequences; b++)
+        {
+            int next = padding + 1;
+            for (int t = batch.CuSeqLens[b]; t < batch.CuSeqLens[b + 1]; t++) positions[t] = batch.TokenIds[t] == padding ? padding : next++;
+        }
+
+        return positions;
     }
 }

@@ -8,8 +8,8 @@ internal sealed class InputEmbedding(IBackend backend, Parameter words, float sc
     /// <summary>Rows of the word table.</summary>
     public long VocabSize => words.Value.Shape[0];
 
-    /// <summary>Rows of the position table; none where positions are not learned.</summary>
-    public long? Positions => positions?.Value.Shape[0];
+    /// <summary>RoBERTa: the id of padding, from which positions are counted.</summary>
+    public int? PaddingId { get; init; }
 
     /// <summary>Whether backward has anything to do.</summary>
     public bool IsTrained => words.IsTrained || (norm?.Weight.IsTrained ?? false);

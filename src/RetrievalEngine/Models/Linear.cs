@@ -1,5 +1,3 @@
-using RetrievalEngine.Compute;
-
 namespace RetrievalEngine.Models;
 
 /// <summary>A linear map of the network, perhaps with a LoRA adapter.</summary>
@@ -31,9 +29,6 @@ public sealed class Linear
     /// <summary>Input width.</summary>
     public long Inputs => Weight.Value.Shape[1];
 
-    /// <summary>The weights as the backend takes them.</summary>
-    internal Projection Projection => new(Weight.Value, Bias?.Value ?? default, Lora?.A.Value ?? default, Lora?.B.Value ?? default, Lora?.Scale ?? 0);
-
-    /// <summary>The gradients as the backend takes them.</summary>
-    internal ProjectionGradient Gradient => new(Weight.Gradient, Bias?.Gradient ?? default, Lora?.A.Gradient ?? default, Lora?.B.Gradient ?? default);
+    /// <summary>Outputs <paramref name="first"/> to <paramref name="first"/> + <paramref name="count"/> - 1.</summary>
+    internal LinearPart Part(long first, long count) => new(this, first, count);
 }

@@ -3,14 +3,14 @@ using RetrievalEngine.Compute;
 
 namespace RetrievalEngine.Models;
 
-/// <summary>Linear maps that share their input (q, k and v; gate and up), so that a backend can read it once.</summary>
+/// <summary>Linear maps, or parts of them, that share their input (q, k and v; gate and up), so that a backend can read it once.</summary>
 internal sealed class LinearGroup
 {
     private readonly IBackend _backend;
-    private readonly Linear[] _linears;
+    private readonly LinearPart[] _linears;
 
     /// <summary>The maps, in the order of the outputs.</summary>
-    public LinearGroup(IBackend backend, params Linear[] linears)
+    public LinearGroup(IBackend backend, params LinearPart[] linears)
     {
         _backend = backend;
         _linears = linears;
@@ -25,7 +25,7 @@ internal sealed class LinearGroup
         for (int i = 0; i < _linears.Length; i++)
         {
             y[i] = arena.Allocate(new Shape(x.Shape[0], _linears[i].Outputs), _backend.ActivationDType);
-            if (_linears[i].Lora is not { } lora) continue;
+            if (_linears[i].Linear.Lora is not { } lora) continue;
             s[i] = arena.Allocate(new Shape(x.Shape[0], projections[i].Rank), _backend.ActivationDType);
             probability = Math.Max(probability, lora.DropoutProbability);
         }

@@ -3,9 +3,9 @@ using RetrievalEngine.Compute;
 namespace RetrievalEngine.Models;
 
 /// <summary>The feed-forward part: y = down(f(gate(x)) · up(x)), or down(f(up(x))) without a gate.</summary>
-internal sealed class MlpBlock(IBackend backend, Linear? gate, Linear up, Linear down, Activation activation)
+internal sealed class MlpBlock(IBackend backend, LinearPart? gate, LinearPart up, Linear down, Activation activation)
 {
-    private readonly LinearGroup _in = gate is null ? new(backend, up) : new(backend, gate, up);
+    private readonly LinearGroup _in = gate is { } g ? new(backend, g, up) : new(backend, up);
     private readonly LinearGroup _down = new(backend, down);
 
     /// <summary>y [T, H] from x [T, H].</summary>

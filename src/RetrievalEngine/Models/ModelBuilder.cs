@@ -21,14 +21,10 @@ internal sealed class ModelBuilder(IBackend backend, IWeightSource weights, Mode
 
     /// <summary>The weights called <paramref name="name"/>. Vectors (norms, biases) are widened to F32; matrices stay as stored, and are widened where they are used.</summary>
     /// <exception cref="InputException">Missing, or of another shape.</exception>
-    public Parameter Parameter(string name, params ReadOnlySpan<long> shape)
-    {
-        Tensor value = weights.Load(backend, name, new Shape(shape), _owned);
-        if (shape.Length == 1 && value.DType != DType.F32) value = Widen(value);
-        Parameter parameter = new(name, value);
-        _parameters.Add(parameter);
-        return parameter;
-    }
+    public Parameter Parameter(string name, params ReadOnlySpan<long> shape) => Take(name, new Shape(shape), wide: shape.Length == 1);
+
+    /// <summary>A table that an op wants in F32.</summary>
+    public Parameter WideParameter(string name, params ReadOnlySpan<long> shape) => Take(name, new Shape(shape), wide: true);
 
     /// <summary>The linear map <paramref name="name"/> from <paramref name="inputs"/> to <paramref name="outputs"/>.</summary>
     public Linear Linear(string name, long outputs, long inputs, bool bias)
@@ -39,19 +35,28 @@ internal sealed class ModelBuilder(IBackend backend, IWeightSource weights, Mode
         return linear;
     }
 
-    /// <summary>The RMSNorm <paramref name="name"/>.</summary>
-    public Norm RmsNorm(string name) => new(backend, isRms: true, Parameter($"{name}.weight", config.HiddenSize), bias: null, (float)config.NormEps, weightOffset: 0);
+    /// <summary>The RMSNorm <paramref name="name"/> over rows of <paramref name="width"/> elements (0: the hidden width), its weights meant as <paramref name="offset"/> + weight.</summary>
+    public Norm RmsNorm(string name, int width = 0, float offset = 0) =>
+        new(backend, isRms: true, Parameter($"{name}.weight", width == 0 ? config.HiddenSize : width), bias: null, (float)config.NormEps, offset);
 
     /// <summary>The LayerNorm <paramref name="name"/>.</summary>
-    public Norm LayerNorm(string name) =>
-        new(backend, isRms: false, Parameter($"{name}.weight", config.HiddenSize), Parameter($"{name}.bias", config.HiddenSize), (float)config.NormEps, weightOffset: 0);
+    public Norm LayerNorm(string name, bool bias = true) =>
+        new(backend, isRms: false, Parameter($"{name}.weight", config.HiddenSize), bias ? Parameter($"{name}.bias", config.HiddenSize) : null, (float)config.NormEps, weightOffset: 0);
 
-    /// <summary>Rotary tables for <paramref name="rotaryDim"/> elements of a head.</summary>
-    public RopeTable Rope(int rotaryDim)
+    /// <summary>Rotary tables for layers that see everything, or for those with a window where <paramref name="local"/>.</summary>
+    public RopeTable Rope(bool local = false)
     {
-        RopeTable rope = new(backend, RopeFrequencies.Compute(config, rotaryDim));
+        RopeTable rope = new(backend, RopeFrequencies.Compute(config.RotaryDim, local ? config.LocalRopeTheta : config.RopeTheta, config.RopeScaling));
         _owned.Add(rope);
         return rope;
+    }
+
+    /// <summary>How attention works in <paramref name="layer"/>.</summary>
+    public AttentionOptions Attention(int layer)
+    {
+        // A window of 0 keys means all of them.
+        int others = config.SlidingWindows[layer] - 1;
+        return new AttentionOptions((float)config.AttentionScale, WindowLeft: others, WindowRight: config.IsCausal ? 0 : others, SoftCap: (float)config.LogitSoftCap);
     }
 
     /// <summary>The finished network.</summary>
@@ -68,6 +73,15 @@ internal sealed class ModelBuilder(IBackend backend, IWeightSource weights, Mode
     {
         foreach (IDisposable owned in _owned) owned.Dispose();
         weights.Dispose();
+    }
+
+    private Parameter Take(string name, Shape shape, bool wide)
+    {
+        Tensor value = weights.Load(backend, name, shape, _owned);
+        if (wide && value.DType != DType.F32) value = Widen(value);
+        Parameter parameter = new(name, value);
+        _parameters.Add(parameter);
+        return parameter;
     }
 
     private Tensor Widen(Tensor value)

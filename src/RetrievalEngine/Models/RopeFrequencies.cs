@@ -7,13 +7,15 @@ namespace RetrievalEngine.Models;
 internal static class RopeFrequencies
 {
     /// <summary>θ^(-2i/R) for i below R/2 in float32 (Su et al. 2021), then scaled.</summary>
-    public static float[] Compute(ModelConfig config, int rotaryDim)
+    public static float[] Compute(int rotaryDim, double theta, RopeScaling? scaling)
     {
         float[] frequencies = new float[rotaryDim / 2];
-        for (int i = 0; i < frequencies.Length; i++) frequencies[i] = 1 / (float)Math.Pow(config.RopeTheta, (float)(2 * i) / rotaryDim);
-        if (config.RopeScaling is not { } scaling) return frequencies;
         for (int i = 0; i < frequencies.Length; i++)
-            frequencies[i] = scaling.Type == RopeScalingType.Linear ? (float)(frequencies[i] / scaling.Factor) : Llama3(frequencies[i], scaling);
+        {
+            float frequency = 1 / (float)Math.Pow(theta, (float)(2 * i) / rotaryDim);
+            frequencies[i] = scaling is null ? frequency : scaling.Type == RopeScalingType.Linear ? (float)(frequency / scaling.Factor) : Llama3(frequency, scaling);
+        }
+
         return frequencies;
     }
 

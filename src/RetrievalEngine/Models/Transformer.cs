@@ -79,7 +79,7 @@ public sealed class Transformer : IDisposable
     {
         ArgumentNullException.ThrowIfNull(arena);
         Check(batch);
-        BatchTensors tensors = BatchTensors.Upload(_backend, batch, arena);
+        BatchTensors tensors = BatchTensors.Upload(_backend, batch, _embedding.PaddingId, arena);
         Tensor x = Hidden(tensors, arena), y = Hidden(tensors, arena);
         ArenaMark mark = arena.Mark();
         _embedding.Forward(tensors, x, arena);
@@ -103,7 +103,7 @@ public sealed class Transformer : IDisposable
     {
         ArgumentNullException.ThrowIfNull(arena);
         Check(batch);
-        BatchTensors tensors = BatchTensors.Upload(_backend, batch, arena);
+        BatchTensors tensors = BatchTensors.Upload(_backend, batch, _embedding.PaddingId, arena);
         TransformerActivations kept = new(tensors, seed, _layers.Length) { IsCheckpointed = checkpoint };
         Tensor x = Hidden(tensors, arena);
         kept.Embedding = _embedding.Forward(tensors, x, arena);

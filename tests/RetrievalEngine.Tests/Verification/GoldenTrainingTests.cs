@@ -10,11 +10,7 @@ namespace RetrievalEngine.Tests.Verification;
 [TestFixture]
 internal sealed class GoldenTrainingTests
 {
-    [TestCase("llama2")]
-    [TestCase("llama3")]
-    [TestCase("mistral")]
-    [TestCase("qwen1.5")]
-    [TestCase("bert")]
+    [TestCaseSource(typeof(Goldens), nameof(Goldens.Families))]
     public void LossesGradientsAndStepsAgreeWithTheReference(string family)
     {
         string folder = Goldens.Folder("training", family);

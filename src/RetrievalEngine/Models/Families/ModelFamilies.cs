@@ -11,8 +11,16 @@ public static class ModelFamilies
     {
         ["llama"] = Llama.Build,
         ["mistral"] = Llama.Build,
-        ["qwen2"] = Llama.Build,
+        ["qwen2"] = Qwen.Build2,
+        ["qwen3"] = Qwen.Build3,
+        ["gemma"] = Gemma.Build,
+        ["gemma2"] = Gemma.Build2,
+        ["phi"] = Phi.Build,
         ["bert"] = Bert.Build,
+        ["roberta"] = Bert.Build,
+        ["xlm-roberta"] = Bert.Build,
+        ["modernbert"] = ModernBert.Build,
+        ["t5"] = T5.Build,
     };
 
     /// <summary>Null where the model in <paramref name="folder"/> is of a known family, else why it cannot be run.</summary>
