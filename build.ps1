@@ -1,6 +1,6 @@
 #!/usr/bin/env pwsh
 # The one command of this repository; build.sh has the same verbs.
-#   ./build.ps1 [build]         compiles everything, leaves the runnable command at out/retrieval
+#   ./build.ps1 [build]         compiles everything, with CUDA kernels where nvcc is; leaves the runnable command at out/retrieval
 #   ./build.ps1 test [ARGS]     format check, build, all tests; ends with `N passed, N failed, N skipped`; ARGS go to dotnet test (--filter ...)
 #   ./build.ps1 demo [ARGS]     build, then `retrieval demo ARGS`: trains, searches and measures on text that every .NET SDK carries
 #   ./build.ps1 bench [ARGS]    build, then the benchmarks; ARGS go to the benchmark program (all of them without ARGS)
@@ -41,8 +41,30 @@ function Assert-Dotnet {
   }
 }
 
+function Invoke-CMake([string]$folder) {
+  cmake -S "$root/$folder" -B "$root/artifacts/cmake/$folder" | Out-Null
+  if ($LASTEXITCODE -eq 0) { cmake --build "$root/artifacts/cmake/$folder" -j ([Environment]::ProcessorCount) }
+}
+
+# Kernels are compiled where a compiler for them is; without them the program is complete but for --device cuda, which says what is missing.
+function Build-Kernels {
+  $cmake = Get-Command cmake -CommandType Application -ErrorAction SilentlyContinue
+  if ($cmake -and (cmake -P "$root/cmake/FindNvcc.cmake")) { Invoke-CMake 'kernels'; return }
+  Write-Output 'no CUDA kernels in this build: cmake or nvcc is not here; install CMake and the CUDA toolkit 12 (on Debian cmake/get-cuda.sh)'
+  if (Test-Path "$root/artifacts/kernels") { Remove-Item -Recurse -Force "$root/artifacts/kernels" }
+}
+
+# The driver that runs the kernels on the CPU, for tests.
+function Build-Emulator {
+  $tools = Get-Command cmake, g++ -CommandType Application -ErrorAction SilentlyContinue
+  if ($env:OS -ne 'Windows_NT' -and $tools.Count -ge 2 -and (uname -sm) -eq 'Linux x86_64') { Invoke-CMake 'kernels/emulate'; return }
+  Write-Output 'no emulated CUDA driver: it needs cmake and g++ on Linux x86-64'
+  if (Test-Path "$root/out/emulate") { Remove-Item -Recurse -Force "$root/out/emulate" }
+}
+
 function Build {
   Step 'restore' { dotnet restore $solution -v quiet }
+  Step 'kernels' { Build-Kernels }
   Step 'compile' { dotnet build $solution -c Release -v quiet -nologo }
   Step 'out/retrieval' {
     dotnet publish $cli -c Release --no-build -v quiet -nologo -o "$root/out"
@@ -81,13 +103,14 @@ if ($verb -notin 'build', 'test', 'demo', 'bench', 'publish', 'format', 'clean')
 if ($verb -ne 'clean') { Assert-Dotnet }
 if ($verb -in 'build', 'test', 'demo', 'bench') { Build }
 switch ($verb) {
-  'test' { Step 'format' { dotnet format $solution --verify-no-changes --no-restore }; Invoke-Tests $rest }
+  'test' { Step 'emulated driver' { Build-Emulator }; Step 'format' { dotnet format $solution --verify-no-changes --no-restore }; Invoke-Tests $rest }
   'demo' { & "$root/out/retrieval$exe" demo @rest; exit $LASTEXITCODE }
   'bench' {
     if ($rest.Count -eq 0) { $rest = '--filter', '*' }
     Step 'bench' { dotnet run -c Release --no-build --project "$root/bench/RetrievalEngine.Bench" -- @rest }
   }
   'publish' {
+    Step 'kernels' { Build-Kernels }
     Step 'publish' { dotnet publish $cli -c Release --self-contained --use-current-runtime -p:PublishSingleFile=true -v quiet -nologo -o "$root/out/publish" }
     Step 'run with an empty PATH' { $path = $env:PATH; try { $env:PATH = ''; & "$root/out/publish/retrieval$exe" --version } finally { $env:PATH = $path } }
   }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The one command of this repository; build.ps1 has the same verbs.
-#   ./build.sh [build]         compiles everything, leaves the runnable command at out/retrieval
+#   ./build.sh [build]         compiles everything, with CUDA kernels where nvcc is; leaves the runnable command at out/retrieval
 #   ./build.sh test [ARGS]     format check, build, all tests; ends with `N passed, N failed, N skipped`; ARGS go to dotnet test (--filter …)
 #   ./build.sh demo [ARGS]     build, then `retrieval demo ARGS`: trains, searches and measures on text that every .NET SDK carries
 #   ./build.sh bench [ARGS]    build, then the benchmarks; ARGS go to the benchmark program (all of them without ARGS)
@@ -33,10 +33,29 @@ need_dotnet() {
   export DOTNET_ROOT=${DOTNET_ROOT:-$(dirname "$(readlink -f "$(command -v dotnet)")")}
 }
 
+# Kernels are compiled where a compiler for them is; without them the program is complete but for --device cuda, which says what is missing.
+kernels() {
+  if ! command -v cmake >/dev/null || [ -z "$(cmake -P "$root/cmake/FindNvcc.cmake")" ]; then
+    echo "no CUDA kernels in this build: cmake or nvcc is not here; apt-get install cmake g++, then cmake/get-cuda.sh (92 MB, no root)"
+    rm -rf "$root/artifacts/kernels"
+    return
+  fi
+  run_cmake kernels
+}
+# The driver that runs the kernels on the CPU, for tests.
+emulator() {
+  if ! command -v cmake >/dev/null || ! command -v g++ >/dev/null || [ "$(uname -sm)" != "Linux x86_64" ]; then
+    echo "no emulated CUDA driver: it needs cmake and g++ on Linux x86-64 (apt-get install cmake g++)"
+    rm -rf "$root/out/emulate"
+    return
+  fi
+  run_cmake kernels/emulate
+}
+run_cmake() { cmake -S "$root/$1" -B "$root/artifacts/cmake/$1" >/dev/null && cmake --build "$root/artifacts/cmake/$1" -j "$(nproc)"; }
 compile() { dotnet build "$solution" -c Release -v quiet -nologo; }
 install() { dotnet publish "$root/src/RetrievalEngine.Cli" -c Release --no-build -v quiet -nologo -o "$root/out" && "$root/out/retrieval" --version; }
 check_format() { dotnet format "$solution" --verify-no-changes --no-restore; }
-build() { step restore dotnet restore "$solution" -v quiet; step compile compile; step "out/retrieval" install; }
+build() { step restore dotnet restore "$solution" -v quiet; step kernels kernels; step compile compile; step "out/retrieval" install; }
 
 # Every test project is run, also after a failure; sums and the reasons of skipped tests come from the result files.
 run_tests() {
@@ -71,10 +90,10 @@ verb=${1:-build}
 [ $# = 0 ] || shift
 case $verb in
   build) need_dotnet; build ;;
-  test) trap 'echo "0 passed, 1 failed, 0 skipped"' EXIT; need_dotnet; build; step format check_format; run_tests "$@" ;;
+  test) trap 'echo "0 passed, 1 failed, 0 skipped"' EXIT; need_dotnet; build; step "emulated driver" emulator; step format check_format; run_tests "$@" ;;
   demo) need_dotnet; build; "$root/out/retrieval" demo "$@" ;;
   bench) need_dotnet; build; [ $# -gt 0 ] || set -- --filter '*'; step bench dotnet run -c Release --no-build --project "$root/bench/RetrievalEngine.Bench" -- "$@" ;;
-  publish) need_dotnet; step publish publish; step "run with an empty environment" try_published ;;
+  publish) need_dotnet; step kernels kernels; step publish publish; step "run with an empty environment" try_published ;;
   format) need_dotnet; step restore dotnet restore "$solution" -v quiet; step format dotnet format "$solution" --no-restore ;;
   clean) step clean rm -rf "$root/artifacts" "$root/out" ;;
   *) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
