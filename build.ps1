@@ -42,8 +42,9 @@ function Assert-Dotnet {
 }
 
 function Invoke-CMake([string]$folder) {
-  cmake -S "$root/$folder" -B "$root/artifacts/cmake/$folder" | Out-Null
-  if ($LASTEXITCODE -eq 0) { cmake --build "$root/artifacts/cmake/$folder" -j ([Environment]::ProcessorCount) }
+  $to = "$root/artifacts/cmake/$(Split-Path -Leaf $folder)"
+  cmake -S "$root/$folder" -B $to | Out-Null
+  if ($LASTEXITCODE -eq 0) { cmake --build $to -j ([Environment]::ProcessorCount) }
 }
 
 # Kernels are compiled where a compiler for them is; without them the program is complete but for --device cuda, which says what is missing.

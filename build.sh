@@ -51,7 +51,7 @@ emulator() {
   fi
   run_cmake kernels/emulate
 }
-run_cmake() { cmake -S "$root/$1" -B "$root/artifacts/cmake/$1" >/dev/null && cmake --build "$root/artifacts/cmake/$1" -j "$(nproc)"; }
+run_cmake() { local to=$root/artifacts/cmake/$(basename "$1") && cmake -S "$root/$1" -B "$to" >/dev/null && cmake --build "$to" -j "$(nproc)"; }
 compile() { dotnet build "$solution" -c Release -v quiet -nologo; }
 install() { dotnet publish "$root/src/RetrievalEngine.Cli" -c Release --no-build -v quiet -nologo -o "$root/out" && "$root/out/retrieval" --version; }
 check_format() { dotnet format "$solution" --verify-no-changes --no-restore; }
