@@ -1,13 +1,13 @@
 // Rows of x [rows, width] scaled to length 1, float32 inside.
 //   forward    norm = ‖x‖;  y = x / max(norm, 1e-12)
 //   backward   dx = (dy - y · (y · dy)) / max(norm, 1e-12)
-// Floor, bytes an element of e bytes: forward 2e, backward 3e. A group of threads a row, the row read once. y may be x, dx may be dy.
+// Floor, bytes an element of e bytes: forward 2e, backward 3e. A group of threads a row, which comes once from memory and again from registers or cache. y may be x, dx may be dy.
 #include "core/row.cuh"
 
 constexpr float kSmallestNorm = 1e-12f;
 
 template <class T, int N>
-DEVICE void forward(const T* x, T* y, float* norm, int64_t rows, int width, int threads) {
+DEVICE void l2normalize_forward(const T* x, T* y, float* norm, int64_t rows, int width, int threads) {
     SHARED(float, scratch, kRowThreads / kWarp);
     const RowGroup group(threads);
     const int64_t row = (int64_t)blockIdx.x * group.count() + group.group, first = row * width;
@@ -30,26 +30,26 @@ DEVICE void forward(const T* x, T* y, float* norm, int64_t rows, int width, int 
 }
 
 template <class T, int N>
-struct Held {
+struct L2NormalizeHeld {
     Chunk<T, N> dy, y;
 };
 
 template <class T, int N>
-DEVICE void backward(const T* dy, const T* y, const float* norm, T* dx, int64_t rows, int width, int threads) {
+DEVICE void l2normalize_backward(const T* dy, const T* y, const float* norm, T* dx, int64_t rows, int width, int threads) {
     SHARED(float, scratch, kRowThreads / kWarp);
     const RowGroup group(threads);
     const int64_t row = (int64_t)blockIdx.x * group.count() + group.group, first = row * width;
     const int columns = row < rows ? width : 0;
-    Held<T, N> held[kHeld];
+    L2NormalizeHeld<T, N> held[kHeld];
     float dot = 0;
-    for_each_chunk<N>(group, columns, held, [&](Held<T, N>& at, int column, bool) {
+    for_each_chunk<N>(group, columns, held, [&](L2NormalizeHeld<T, N>& at, int column, bool) {
         at = {load_chunk<N>(dy + first + column), load_chunk<N>(y + first + column)};
 #pragma unroll
         for (int i = 0; i < N; i++) dot += to_float(at.dy.values[i]) * to_float(at.y.values[i]);
     });
     dot = group_sum(dot, group, scratch);
     const float scale = row < rows ? 1.0f / fmaxf(norm[row], kSmallestNorm) : 0.0f;
-    for_each_chunk<N>(group, columns, held, [&](Held<T, N>& at, int column, bool is_held) {
+    for_each_chunk<N>(group, columns, held, [&](L2NormalizeHeld<T, N>& at, int column, bool is_held) {
         if (!is_held) at = {load_chunk<N>(dy + first + column), load_chunk<N>(y + first + column)};
         Chunk<T, N> result;
 #pragma unroll
@@ -62,16 +62,16 @@ DEVICE void backward(const T* dy, const T* y, const float* norm, T* dx, int64_t 
     KERNEL(l2normalize_forward_##type, kRowThreads, 3, const type* x, type* y, float* norm, int64_t rows, int width, int threads) { \
         constexpr int kCount = Packet<type>::kCount; \
         if (rows_of_chunks<kCount>(width, x, y)) \
-            forward<type, kCount>(x, y, norm, rows, width, threads); \
+            l2normalize_forward<type, kCount>(x, y, norm, rows, width, threads); \
         else \
-            forward<type, 1>(x, y, norm, rows, width, threads); \
+            l2normalize_forward<type, 1>(x, y, norm, rows, width, threads); \
     } \
     KERNEL(l2normalize_backward_##type, kRowThreads, 2, const type* dy, const type* y, const float* norm, type* dx, int64_t rows, int width, int threads) { \
         constexpr int kCount = Packet<type>::kCount; \
         if (rows_of_chunks<kCount>(width, dy, y, dx)) \
-            backward<type, kCount>(dy, y, norm, dx, rows, width, threads); \
+            l2normalize_backward<type, kCount>(dy, y, norm, dx, rows, width, threads); \
         else \
-            backward<type, 1>(dy, y, norm, dx, rows, width, threads); \
+            l2normalize_backward<type, 1>(dy, y, norm, dx, rows, width, threads); \
     }
 L2NORMALIZE(f32)
 L2NORMALIZE(f16)

@@ -1,13 +1,13 @@
 // Layer normalisation (Ba et al. 2016) of the rows of x [rows, width], float32 inside, one rounding to the stored type.
 //   forward    s = x (+ residual, rounded and written to sum);  rstd = 1 / √(mean((s - mean)²) + eps);  z = (s - mean) · rstd;  y = z · weight (+ bias)
 //   backward   with g = dy · weight:  dx = rstd · (g - mean(g) - z · mean(g · z)) (+ dx);  dweight += Σ rows of dy · z;  dbias += Σ rows of dy
-// Floor, bytes an element of e bytes: forward 2e, with residual 4e; backward 3e (4e where it adds). A group of threads a row, the row read once.
+// Floor, bytes an element of e bytes: forward 2e, with residual 4e; backward 3e (4e where it adds). A group of threads a row, which comes once from memory and again from registers or cache.
 // The variance is summed around the mean in a second pass over registers: Σs² - (Σs)²/n cancels where the mean is large.
 // dweight, dbias: each group sums the rows it meets in registers and writes one row of partials [groups, width], which partials.cu adds in order.
 #include "core/row.cuh"
 
 template <class T, int N>
-DEVICE void forward(const T* x, const T* residual, const float* weight, const float* bias, float eps, T* sum, T* y, float* mean, float* rstd, int64_t rows,
+DEVICE void layernorm_forward(const T* x, const T* residual, const float* weight, const float* bias, float eps, T* sum, T* y, float* mean, float* rstd, int64_t rows,
     int width, int threads) {
     SHARED(float, scratch, kRowThreads / kWarp);
     const RowGroup group(threads);
@@ -53,19 +53,19 @@ DEVICE void forward(const T* x, const T* residual, const float* weight, const fl
 
 // What a thread's columns of dy add to dweight and dbias.
 template <int N>
-struct Sums {
+struct LayerNormSums {
     Chunk<float, N> dweight, dbias;
 };
 
 template <class T, int N>
-DEVICE void backward(const T* dy, const T* x, const float* weight, const float* mean, const float* rstd, T* dx, int accumulate, float* dweight, float* dbias,
+DEVICE void layernorm_backward(const T* dy, const T* x, const float* weight, const float* mean, const float* rstd, T* dx, int accumulate, float* dweight, float* dbias,
     int64_t rows, int width, int threads) {
     SHARED(float, scratch, 2 * kRowThreads / kWarp);
     const RowGroup group(threads);
     // Of columns further right the sums are in the partial rows themselves, which no other thread touches there.
-    Sums<N> held[kHeld / 2] = {};
+    LayerNormSums<N> held[kHeld / 2] = {};
     const int64_t partial = ((int64_t)blockIdx.x * group.count() + group.group) * width;
-    for_each_chunk<N>(group, width, held, [&](Sums<N>&, int column, bool is_held) {
+    for_each_chunk<N>(group, width, held, [&](LayerNormSums<N>&, int column, bool is_held) {
         if (dweight && !is_held) store_chunk(dweight + partial + column, Chunk<float, N>{});
         if (dbias && !is_held) store_chunk(dbias + partial + column, Chunk<float, N>{});
     });
@@ -75,7 +75,7 @@ DEVICE void backward(const T* dy, const T* x, const float* weight, const float* 
         const int columns = row < rows ? width : 0;
         const float center = row < rows ? mean[row] : 0.0f, scale = row < rows ? rstd[row] : 0.0f;
         float dots[2] = {};
-        for_each_chunk<N>(group, columns, held, [&](Sums<N>&, int column, bool) {
+        for_each_chunk<N>(group, columns, held, [&](LayerNormSums<N>&, int column, bool) {
             const Chunk<T, N> gradient = load_chunk<N>(dy + first + column), s = load_chunk<N>(x + first + column);
             const Chunk<float, N> w = load_chunk<N>(weight + column);
 #pragma unroll
@@ -87,7 +87,7 @@ DEVICE void backward(const T* dy, const T* x, const float* weight, const float* 
         });
         group_sum(dots, group, scratch);
         const float g_mean = dots[0] / width, gz_mean = dots[1] / width;
-        for_each_chunk<N>(group, columns, held, [&](Sums<N>& sums, int column, bool is_held) {
+        for_each_chunk<N>(group, columns, held, [&](LayerNormSums<N>& sums, int column, bool is_held) {
             const Chunk<T, N> gradient = load_chunk<N>(dy + first + column), s = load_chunk<N>(x + first + column);
             const Chunk<T, N> before = accumulate ? load_chunk<N>(dx + first + column) : Chunk<T, N>{};
             const Chunk<float, N> w = load_chunk<N>(weight + column);
@@ -107,7 +107,7 @@ DEVICE void backward(const T* dy, const T* x, const float* weight, const float* 
         });
     }
 
-    for_each_chunk<N>(group, width, held, [&](Sums<N>& sums, int column, bool is_held) {
+    for_each_chunk<N>(group, width, held, [&](LayerNormSums<N>& sums, int column, bool is_held) {
         if (dweight && is_held) store_chunk(dweight + partial + column, sums.dweight);
         if (dbias && is_held) store_chunk(dbias + partial + column, sums.dbias);
     });
@@ -118,17 +118,17 @@ DEVICE void backward(const T* dy, const T* x, const float* weight, const float* 
         type* y, float* mean, float* rstd, int64_t rows, int width, int threads) { \
         constexpr int kCount = Packet<type>::kCount; \
         if (rows_of_chunks<kCount>(width, x, residual, weight, bias, sum, y)) \
-            forward<type, kCount>(x, residual, weight, bias, eps, sum, y, mean, rstd, rows, width, threads); \
+            layernorm_forward<type, kCount>(x, residual, weight, bias, eps, sum, y, mean, rstd, rows, width, threads); \
         else \
-            forward<type, 1>(x, residual, weight, bias, eps, sum, y, mean, rstd, rows, width, threads); \
+            layernorm_forward<type, 1>(x, residual, weight, bias, eps, sum, y, mean, rstd, rows, width, threads); \
     } \
     KERNEL(layernorm_backward_##type, kRowThreads, 2, const type* dy, const type* x, const float* weight, const float* mean, const float* rstd, type* dx, \
         int accumulate, float* dweight, float* dbias, int64_t rows, int width, int threads) { \
         constexpr int kCount = Packet<type>::kCount; \
         if (rows_of_chunks<kCount>(width, dy, x, weight, dx, dweight, dbias)) \
-            backward<type, kCount>(dy, x, weight, mean, rstd, dx, accumulate, dweight, dbias, rows, width, threads); \
+            layernorm_backward<type, kCount>(dy, x, weight, mean, rstd, dx, accumulate, dweight, dbias, rows, width, threads); \
         else \
-            backward<type, 1>(dy, x, weight, mean, rstd, dx, accumulate, dweight, dbias, rows, width, threads); \
+            layernorm_backward<type, 1>(dy, x, weight, mean, rstd, dx, accumulate, dweight, dbias, rows, width, threads); \
     }
 LAYERNORM(f32)
 LAYERNORM(f16)

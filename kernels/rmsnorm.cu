@@ -1,12 +1,12 @@
 // Root-mean-square normalisation (Zhang, Sennrich 2019) of the rows of x [rows, width], float32 inside, one rounding to the stored type.
 //   forward    s = x (+ residual, rounded and written to sum);  rstd = 1 / √(mean(s²) + eps);  y = s · rstd · (weight + offset)
 //   backward   with g = dy · (weight + offset):  dx = rstd · (g - s · rstd² · mean(g · s)) (+ dx);  dweight += Σ rows of dy · s · rstd
-// Floor, bytes an element of e bytes: forward 2e, with residual 4e; backward 3e (4e where it adds). A group of threads a row, the row read once.
+// Floor, bytes an element of e bytes: forward 2e, with residual 4e; backward 3e (4e where it adds). A group of threads a row, which comes once from memory and again from registers or cache.
 // dweight: each group sums the rows it meets in registers and writes one row of partials [groups, width], which partials.cu adds in order.
 #include "core/row.cuh"
 
 template <class T, int N>
-DEVICE void forward(const T* x, const T* residual, const float* weight, float offset, float eps, T* sum, T* y, float* rstd, int64_t rows, int width, int threads) {
+DEVICE void rmsnorm_forward(const T* x, const T* residual, const float* weight, float offset, float eps, T* sum, T* y, float* rstd, int64_t rows, int width, int threads) {
     SHARED(float, scratch, kRowThreads / kWarp);
     const RowGroup group(threads);
     const int64_t row = (int64_t)blockIdx.x * group.count() + group.group, first = row * width;
@@ -38,7 +38,7 @@ DEVICE void forward(const T* x, const T* residual, const float* weight, float of
 }
 
 template <class T, int N>
-DEVICE void backward(const T* dy, const T* x, const float* weight, float offset, const float* rstd, T* dx, int accumulate, float* partials, int64_t rows,
+DEVICE void rmsnorm_backward(const T* dy, const T* x, const float* weight, float offset, const float* rstd, T* dx, int accumulate, float* partials, int64_t rows,
     int width, int threads) {
     SHARED(float, scratch, kRowThreads / kWarp);
     const RowGroup group(threads);
@@ -90,17 +90,17 @@ DEVICE void backward(const T* dy, const T* x, const float* weight, float offset,
         float* rstd, int64_t rows, int width, int threads) { \
         constexpr int kCount = Packet<type>::kCount; \
         if (rows_of_chunks<kCount>(width, x, residual, weight, sum, y)) \
-            forward<type, kCount>(x, residual, weight, offset, eps, sum, y, rstd, rows, width, threads); \
+            rmsnorm_forward<type, kCount>(x, residual, weight, offset, eps, sum, y, rstd, rows, width, threads); \
         else \
-            forward<type, 1>(x, residual, weight, offset, eps, sum, y, rstd, rows, width, threads); \
+            rmsnorm_forward<type, 1>(x, residual, weight, offset, eps, sum, y, rstd, rows, width, threads); \
     } \
     KERNEL(rmsnorm_backward_##type, kRowThreads, 2, const type* dy, const type* x, const float* weight, float offset, const float* rstd, type* dx, \
         int accumulate, float* partials, int64_t rows, int width, int threads) { \
         constexpr int kCount = Packet<type>::kCount; \
         if (rows_of_chunks<kCount>(width, dy, x, weight, dx, partials)) \
-            backward<type, kCount>(dy, x, weight, offset, rstd, dx, accumulate, partials, rows, width, threads); \
+            rmsnorm_backward<type, kCount>(dy, x, weight, offset, rstd, dx, accumulate, partials, rows, width, threads); \
         else \
-            backward<type, 1>(dy, x, weight, offset, rstd, dx, accumulate, partials, rows, width, threads); \
+            rmsnorm_backward<type, 1>(dy, x, weight, offset, rstd, dx, accumulate, partials, rows, width, threads); \
     }
 RMSNORM(f32)
 RMSNORM(f16)
