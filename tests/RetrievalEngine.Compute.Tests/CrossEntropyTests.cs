@@ -67,6 +67,7 @@ internal sealed class CrossEntropyTests(TestBackend backend)
     [Test]
     public void A_target_that_is_no_candidate_is_refused_on_the_host([Values(-1, 2, 1)] int target)
     {
+        backend.RequireHostMemory();
         OpCall call = new OpCall(backend).F32("scores", [1, 2], 1, 2).I32("targets", [target], 1).I8("excluded", [0, 1], 1, 2)
             .OutputF32("losses", [0], 0, 1)
             .OutputF32("dscores", [0, 0], 0, 1, 2);

@@ -80,7 +80,7 @@ internal sealed class RmsNormTests(TestBackend backend)
     public void Heads_are_normalised_by_themselves()
     {
         RandomTensors random = new(2);
-        double[] x = random.Normal(5 * 3 * 8), weight = random.Normal(8);
+        double[] x = random.Normal(5 * 3 * 8, dtype: backend.Device.Value.ActivationDType), weight = random.Normal(8);
         (double[] y, double[] rstd) = NaiveNorm.RmsForward(x, weight, 0, Eps);
         new OpCall(backend).Activation("x", x, 5, 3, 8).F32("weight", weight, 8).Output("y", y, 5e-7, 5, 3, 8).OutputF32("rstd", rstd, 5e-7, 15)
             .Check((b, t) => b.RmsNormForward(t["x"], default, t["weight"], 0, Eps, default, t["y"], t["rstd"]));

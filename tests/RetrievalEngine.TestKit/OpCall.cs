@@ -21,7 +21,7 @@ namespace RetrievalEngine.TestKit;
 /// </example>
 public sealed class OpCall(TestBackend backend)
 {
-    private const int LargestForBadCalls = 4096;
+    private const int LargestForBadCalls = 4096, Vector = 16;
     private readonly List<Argument> _arguments = [];
     private readonly List<(string Output, string Input)> _aliases = [];
     private readonly HashSet<string> _anySize = [];
@@ -95,14 +95,13 @@ public sealed class OpCall(TestBackend backend)
     {
         IBackend device = backend.Device.Value;
         Dictionary<string, byte[]> first = Run(device, op, null);
-        foreach (Argument argument in _arguments.Where(a => a.Expected is not null))
-        {
-            Agreement.Check(
-                argument.Name, Storage.Unpack(first[argument.Name], argument.DType), argument.Expected,
-                argument.Tolerance + Storage.Epsilon(argument.DType));
-        }
-
+        CheckNumbers(first);
+        // Kernels take other paths where tensors begin at whole vectors, which may add in another order.
+        if (backend.Alignment < Vector) CheckNumbers(Run(device, op, null, Vector));
+        // The first run may have grown what the backend keeps for itself; the second leaves nothing.
+        long blocks = DeviceMemory.LiveBlocks;
         RequireSame(first, Run(device, op, null), "on a second run");
+        Assert.That(DeviceMemory.LiveBlocks, Is.EqualTo(blocks), "blocks of memory left over by the op");
         TestBackend relative = Backends.All.First(other => other.Family == backend.Family);
         if (relative != backend) RequireSame(first, Run(relative.Device.Value, op, null), $"on {relative.Name}");
         foreach ((string output, string input) in _aliases)
@@ -133,6 +132,16 @@ public sealed class OpCall(TestBackend backend)
         _arguments[index] = argument;
     }
 
+    private void CheckNumbers(Dictionary<string, byte[]> outputs)
+    {
+        foreach (Argument argument in _arguments.Where(a => a.Expected is not null))
+        {
+            Agreement.Check(
+                argument.Name, Storage.Unpack(outputs[argument.Name], argument.DType), argument.Expected,
+                argument.Tolerance + Storage.Epsilon(argument.DType));
+        }
+    }
+
     private static void RequireSame(Dictionary<string, byte[]> expected, Dictionary<string, byte[]> actual, string when)
     {
         foreach ((string name, byte[] bytes) in expected)
@@ -151,11 +160,11 @@ public sealed class OpCall(TestBackend backend)
 
     private Argument Find(string name) => _arguments.Single(a => a.Name == name);
 
-    private Dictionary<string, byte[]> Run(IBackend device, Action<IBackend, GuardedTensors> op, (string Output, string Input)? alias)
+    private Dictionary<string, byte[]> Run(IBackend device, Action<IBackend, GuardedTensors> op, (string Output, string Input)? alias,
+        int? alignment = null)
     {
-        long blocks = DeviceMemory.LiveBlocks;
         Dictionary<string, byte[]> outputs = [];
-        using (GuardedTensors tensors = Upload(device, _arguments.Where(a => a.Name != alias?.Output)))
+        using (GuardedTensors tensors = Upload(device, _arguments.Where(a => a.Name != alias?.Output), alignment ?? backend.Alignment))
         {
             if (alias is not null) tensors.Alias(alias.Value.Output, alias.Value.Input);
             op(device, tensors);
@@ -170,7 +179,6 @@ public sealed class OpCall(TestBackend backend)
             }
         }
 
-        Assert.That(DeviceMemory.LiveBlocks, Is.EqualTo(blocks), "blocks of memory left over by the op");
         return outputs;
     }
 
@@ -187,7 +195,7 @@ public sealed class OpCall(TestBackend backend)
 
     private void RequireRejected(IBackend device, Action<IBackend, GuardedTensors> op, Argument good, Argument bad)
     {
-        using GuardedTensors tensors = Upload(device, _arguments.Select(a => a == good ? bad : a));
+        using GuardedTensors tensors = Upload(device, _arguments.Select(a => a == good ? bad : a), backend.Alignment);
         Assert.That(
             () => op(device, tensors), Throws.InstanceOf<ArgumentException>().And.Not.InstanceOf<ArgumentOutOfRangeException>(),
             $"{good.Name} as {bad.DType} {bad.Shape}, not {good.DType} {good.Shape}");
@@ -196,9 +204,9 @@ public sealed class OpCall(TestBackend backend)
                 $"{argument.Name} was written although {good.Name} was refused");
     }
 
-    private GuardedTensors Upload(IBackend device, IEnumerable<Argument> arguments)
+    private static GuardedTensors Upload(IBackend device, IEnumerable<Argument> arguments, int alignment)
     {
-        GuardedTensors tensors = new(device, backend.Alignment);
+        GuardedTensors tensors = new(device, alignment);
         foreach (Argument argument in arguments) tensors.Add(argument.Name, argument.Shape, argument.DType, argument.Contents);
         return tensors;
     }
