@@ -1,7 +1,9 @@
 // Rows of x [rows, width] scaled to length 1, float32 inside.
 //   forward    norm = ‖x‖;  y = x / max(norm, 1e-12)
 //   backward   dx = (dy - y · (y · dy)) / max(norm, 1e-12)
-// Floor, bytes an element of e bytes: forward 2e, backward 3e. A group of threads a row, which comes once from memory and again from registers or cache. y may be x, dx may be dy.
+// Floor, bytes an element of e bytes: forward 2e, backward 3e.
+// A group of threads a row, which comes once from memory and again from registers or cache.
+// y may be x, dx may be dy.
 #include "core/row.cuh"
 
 constexpr float kSmallestNorm = 1e-12f;

@@ -1,14 +1,15 @@
 // Layer normalisation (Ba et al. 2016) of the rows of x [rows, width], float32 inside, one rounding to the stored type.
 //   forward    s = x (+ residual, rounded and written to sum);  rstd = 1 / √(mean((s - mean)²) + eps);  z = (s - mean) · rstd;  y = z · weight (+ bias)
 //   backward   with g = dy · weight:  dx = rstd · (g - mean(g) - z · mean(g · z)) (+ dx);  dweight += Σ rows of dy · z;  dbias += Σ rows of dy
-// Floor, bytes an element of e bytes: forward 2e, with residual 4e; backward 3e (4e where it adds). A group of threads a row, which comes once from memory and again from registers or cache.
+// Floor, bytes an element of e bytes: forward 2e, with residual 4e; backward 3e (4e where it adds).
+// A group of threads a row, which comes once from memory and again from registers or cache.
 // The variance is summed around the mean in a second pass over registers: Σs² - (Σs)²/n cancels where the mean is large.
 // dweight, dbias: each group sums the rows it meets in registers and writes one row of partials [groups, width], which partials.cu adds in order.
 #include "core/row.cuh"
 
 template <class T, int N>
-DEVICE void layernorm_forward(const T* x, const T* residual, const float* weight, const float* bias, float eps, T* sum, T* y, float* mean, float* rstd, int64_t rows,
-    int width, int threads) {
+DEVICE void layernorm_forward(const T* x, const T* residual, const float* weight, const float* bias, float eps, T* sum, T* y, float* mean, float* rstd,
+    int64_t rows, int width, int threads) {
     SHARED(float, scratch, kRowThreads / kWarp);
     const RowGroup group(threads);
     const int64_t row = (int64_t)blockIdx.x * group.count() + group.group, first = row * width;
@@ -58,8 +59,8 @@ struct LayerNormSums {
 };
 
 template <class T, int N>
-DEVICE void layernorm_backward(const T* dy, const T* x, const float* weight, const float* mean, const float* rstd, T* dx, int accumulate, float* dweight, float* dbias,
-    int64_t rows, int width, int threads) {
+DEVICE void layernorm_backward(const T* dy, const T* x, const float* weight, const float* mean, const float* rstd, T* dx, int accumulate, float* dweight,
+    float* dbias, int64_t rows, int width, int threads) {
     SHARED(float, scratch, 2 * kRowThreads / kWarp);
     const RowGroup group(threads);
     // Of columns further right the sums are in the partial rows themselves, which no other thread touches there.

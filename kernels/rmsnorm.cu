@@ -1,12 +1,14 @@
 // Root-mean-square normalisation (Zhang, Sennrich 2019) of the rows of x [rows, width], float32 inside, one rounding to the stored type.
 //   forward    s = x (+ residual, rounded and written to sum);  rstd = 1 / √(mean(s²) + eps);  y = s · rstd · (weight + offset)
 //   backward   with g = dy · (weight + offset):  dx = rstd · (g - s · rstd² · mean(g · s)) (+ dx);  dweight += Σ rows of dy · s · rstd
-// Floor, bytes an element of e bytes: forward 2e, with residual 4e; backward 3e (4e where it adds). A group of threads a row, which comes once from memory and again from registers or cache.
+// Floor, bytes an element of e bytes: forward 2e, with residual 4e; backward 3e (4e where it adds).
+// A group of threads a row, which comes once from memory and again from registers or cache.
 // dweight: each group sums the rows it meets in registers and writes one row of partials [groups, width], which partials.cu adds in order.
 #include "core/row.cuh"
 
 template <class T, int N>
-DEVICE void rmsnorm_forward(const T* x, const T* residual, const float* weight, float offset, float eps, T* sum, T* y, float* rstd, int64_t rows, int width, int threads) {
+DEVICE void rmsnorm_forward(const T* x, const T* residual, const float* weight, float offset, float eps, T* sum, T* y, float* rstd, int64_t rows,
+    int width, int threads) {
     SHARED(float, scratch, kRowThreads / kWarp);
     const RowGroup group(threads);
     const int64_t row = (int64_t)blockIdx.x * group.count() + group.group, first = row * width;
@@ -38,8 +40,8 @@ DEVICE void rmsnorm_forward(const T* x, const T* residual, const float* weight, 
 }
 
 template <class T, int N>
-DEVICE void rmsnorm_backward(const T* dy, const T* x, const float* weight, float offset, const float* rstd, T* dx, int accumulate, float* partials, int64_t rows,
-    int width, int threads) {
+DEVICE void rmsnorm_backward(const T* dy, const T* x, const float* weight, float offset, const float* rstd, T* dx, int accumulate, float* partials,
+    int64_t rows, int width, int threads) {
     SHARED(float, scratch, kRowThreads / kWarp);
     const RowGroup group(threads);
     // dweight of this thread's columns; of those further right it is summed in the partial row itself, which no other thread touches there.

@@ -34,8 +34,8 @@ struct RowGroup {
     DEVICE int count() const { return kRowThreads / threads; }
 };
 
-// Calls f(chunk, column, held) for every chunk of N columns that is this thread's. The first of them are kept in `held` from call to call; others (held = false)
-// are the caller's to load again.
+// Calls f(chunk, column, held) for every chunk of N columns that is this thread's. The first of them are kept in `held` from call to call; others
+// (held = false) are the caller's to load again.
 template <int N, class Held, int Count, class F>
 DEVICE void for_each_chunk(const RowGroup& group, int width, Held (&held)[Count], F f) {
     const int step = group.threads * N;

@@ -22,7 +22,7 @@ public sealed unsafe partial class CudaBackend
     /// <summary>Blocks of a kernel whose groups go through several rows each and keep sums of a parameter's gradient.</summary>
     private Grid PartialGrid(long rows, int threads) => new(Math.Min(RowGrid(rows, threads).X, 2 * Device.Multiprocessors));
 
-    /// <summary>Room for one row of partial sums for each group of threads of <paramref name="grid"/>; none where there is no gradient to add them to.</summary>
+    /// <summary>Room for one row of partial sums for each group of threads of <paramref name="grid"/>; none without a gradient.</summary>
     private Tensor AllocatePartials(Tensor gradient, Grid grid, int threads) =>
         gradient.IsEmpty ? default : Scratch.Allocate(new Shape(grid.X * (RowThreads / threads), gradient.Count));
 

@@ -12,7 +12,9 @@ public sealed unsafe partial class CudaBackend
     /// <summary>Room that <see cref="SortDescending"/> can sort, for at least <paramref name="count"/> keys.</summary>
     private static long SortLength(long count) => (long)BitOperations.RoundUpToPowerOf2((ulong)Math.Max(count, SortTile));
 
-    /// <summary>Sorts each row of <paramref name="keys"/> [segments, length] I64, read as unsigned, the largest first; length is a <see cref="SortLength"/>.</summary>
+    /// <summary>
+    /// Sorts each row of <paramref name="keys"/> [segments, length] I64, read as unsigned, the largest first; length is a <see cref="SortLength"/>.
+    /// </summary>
     private void SortDescending(Tensor keys)
     {
         long length = keys.Shape.Last, pairs = keys.Count / 2;
