@@ -18,7 +18,7 @@ using namespace emulate;
 typedef int CUresult;
 enum : CUresult {
     kSuccess = 0, kInvalidValue = 1, kOutOfMemory = 2, kNotInitialized = 3, kNoDevice = 100, kInvalidDevice = 101, kInvalidContext = 201, kInvalidHandle = 400,
-    kNotFound = 500, kNotReady = 600, kIllegalAddress = 700, kOutOfResources = 701, kMisalignedAddress = 716, kLaunchFailed = 719,
+    kNotFound = 500, kNotReady = 600, kIllegalAddress = 700, kOutOfResources = 701, kTimeout = 702, kMisalignedAddress = 716, kLaunchFailed = 719,
 };
 
 namespace {
@@ -137,6 +137,7 @@ constexpr Error kErrors[] = {
     {kNotReady, "CUDA_ERROR_NOT_READY", "device not ready"},
     {kIllegalAddress, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
     {kOutOfResources, "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES", "too many resources requested for launch"},
+    {kTimeout, "CUDA_ERROR_LAUNCH_TIMEOUT", "the launch timed out and was terminated"},
     {kMisalignedAddress, "CUDA_ERROR_MISALIGNED_ADDRESS", "misaligned address"},
     {kLaunchFailed, "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
 };
@@ -457,24 +458,15 @@ API cuLaunchKernel(Kernel* function, unsigned grid_x, unsigned grid_y, unsigned 
     if (extra || !grid_x || !grid_y || !grid_z || grid_x > 0x7fffffff || grid_y > 65535 || grid_z > 65535) return kInvalidValue;
     if (!threads || threads > kMaxThreads || threads_z > 64 || (int)dynamic_shared > function->max_dynamic_shared) return kInvalidValue;
     if (threads > (uint64_t)function->max_threads) return kOutOfResources;
-    std::vector<std::vector<unsigned char>> values;
-    for (const uint16_t* size = function->parameter_sizes; *size; size++) {
-        const unsigned char* value = static_cast<const unsigned char*>(*parameters++);
-        values.emplace_back(value, value + *size);
-    }
-    return enqueue(stream, [=, device = current_device]() mutable {
-        std::vector<void*> pointers;
-        for (auto& value : values) pointers.push_back(value.data());
-        Launch launch;
-        launch.kernel = function;
-        launch.grid = {grid_x, grid_y, grid_z};
-        launch.threads = {threads_x, threads_y, threads_z};
-        launch.dynamic_shared = dynamic_shared;
-        launch.max_shared = kDevices[device].shared_per_block;
-        launch.parameters = pointers.data();
-        launch.seed = state().seed;
-        run(launch);
-        return launch.failed ? report(launch.message, (CUresult)launch.fault) : kSuccess;
+    const auto launch = std::make_shared<Launch>(function, parameters);
+    launch->grid = {grid_x, grid_y, grid_z};
+    launch->threads = {threads_x, threads_y, threads_z};
+    launch->dynamic_shared = dynamic_shared;
+    launch->max_shared = kDevices[current_device].shared_per_block;
+    return enqueue(stream, [launch] {
+        launch->seed = state().seed;
+        run(*launch);
+        return launch->failed ? report(launch->message, (CUresult)launch->fault) : kSuccess;
     });
 }
 

@@ -8,13 +8,16 @@
 namespace emulate {
 
 constexpr size_t kGuard = 4096, kPage = 4096;
-constexpr unsigned char kGuardByte = 0xa5, kPoisonByte = 0xff;
+constexpr unsigned char kGuardByte = 0xa5;
+// Addresses are given out once: what is used after its release is found out. The checker's shadow begins where this range ends.
+constexpr uintptr_t kBase = 0x100000000000, kEnd = kBase + (2ull << 40);
 // Larger blocks are not filled: their pages are never touched unless a kernel does.
 constexpr size_t kMaxPoisoned = 1ull << 30;
 
 struct Memory {
     std::mutex mutex;
     std::map<uintptr_t, size_t> allocations;  // address → bytes
+    uintptr_t next = kBase;
     size_t used = 0;
     std::atomic<uint64_t> releases{1};  // ranges that threads remember are valid while this stays the same
 };
@@ -41,12 +44,14 @@ size_t memory_used() {
 unsigned char* allocate(size_t bytes) {
     Memory& m = memory();
     std::lock_guard lock(m.mutex);
-    if (bytes > memory_total() - m.used) return nullptr;
-    void* mapped = mmap(nullptr, mapped_bytes(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (bytes > memory_total() - m.used || mapped_bytes(bytes) > kEnd - m.next) return nullptr;
+    constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+    void* mapped = mmap(reinterpret_cast<void*>(m.next), mapped_bytes(bytes), PROT_READ | PROT_WRITE, kFlags, -1, 0);
     if (mapped == MAP_FAILED) return nullptr;
+    m.next += mapped_bytes(bytes);
     unsigned char* const address = static_cast<unsigned char*>(mapped) + kGuard;
     memset(mapped, kGuardByte, kGuard);
-    if (bytes <= kMaxPoisoned) memset(address, kPoisonByte, bytes);
+    if (bytes <= kMaxPoisoned) memset(address, kPoison, bytes);
     memset(address + bytes, kGuardByte, mapped_bytes(bytes) - kGuard - bytes);
     m.allocations[reinterpret_cast<uintptr_t>(address)] = bytes;
     m.used += bytes;
@@ -71,6 +76,7 @@ bool release(void* pointer, std::string& damage) {
     m.used -= bytes;
     m.releases++;
     munmap(base, mapped);
+    if (checker) checker->forget(base, mapped);
     return true;
 }
 
@@ -87,7 +93,7 @@ bool is_allocated(const void* pointer, size_t bytes) {
     return found != memory().allocations.end() && address - found->first <= found->second && bytes <= found->second - (address - found->first);
 }
 
-void check_global(const void* pointer, size_t bytes, const char* operation, Site site) {
+void check_global(const void* pointer, size_t bytes, const char* operation, Place place) {
     // The last ranges that this operating-system thread asked for: the operands of a kernel are few.
     struct Range { uintptr_t begin, end; uint64_t releases; };
     static __thread Range remembered[4] __attribute__((tls_model("initial-exec")));
@@ -111,7 +117,7 @@ void check_global(const void* pointer, size_t bytes, const char* operation, Site
             nearest = "the one before it has " + std::to_string(found->second) + " bytes and begins " + std::to_string(address - found->first) + " bytes before";
         }
     }
-    fail(Fault::IllegalAddress, site, "%s of %zu bytes at %p, which lie in no allocation (%s)", operation, bytes, pointer, nearest.c_str());
+    fail(Fault::IllegalAddress, place, "%s of %zu bytes at %p, which lie in no allocation (%s)", operation, bytes, pointer, nearest.c_str());
 }
 
 }  // namespace emulate

@@ -7,7 +7,7 @@
 
 DEVICE void sync_block(emulate::Site site = emulate::Site::current()) { emulate::block_barrier("sync_block", false, site); }
 DEVICE bool sync_block_or(bool predicate, emulate::Site site = emulate::Site::current()) { return emulate::block_barrier("sync_block_or", predicate, site); }
-DEVICE void sync_warp(emulate::Site site = emulate::Site::current()) { emulate::warp_collective("sync_warp", site, nullptr, nullptr); }
+DEVICE void sync_warp(emulate::Site site = emulate::Site::current()) { emulate::warp_collective("sync_warp", site, nullptr, emulate::sync_warp_work); }
 
 // Warp collectives
 

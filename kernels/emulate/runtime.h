@@ -1,5 +1,11 @@
 // What an emulated launch is made of: a grid of blocks, each run by one operating-system thread; its CUDA threads are fibers that give way to each other only
 // at barriers and warp collectives. Kernels see this through seam.h and ptx.h; the driver (driver.cpp) calls run().
+//   workers.cpp  kernels by name, the operating-system threads that run blocks, faults of the processor, time limit
+//   block.cpp    fibers, the schedule of a block, barriers, collectives, shared memory, asynchronous copies
+//   tensor.cpp   what warp collectives compute
+//   memory.cpp   device memory
+//   checker.cpp  races and wild accesses, by the compiler's instrumentation of every load and store; linked into the checked library only
+//   report.cpp   how a fault is told
 #pragma once
 #include <stdint.h>
 #include <atomic>
@@ -13,30 +19,62 @@ namespace emulate {
 
 using Site = std::source_location;
 
+// Where a kernel does something: a line of its source, or an instruction of its code.
+class Place {
+public:
+    Place() = default;
+    Place(Site site) {
+        static_assert(sizeof site == sizeof bits);
+        __builtin_memcpy(&bits, &site, sizeof bits);
+    }
+    static Place of_code(const void* instruction) {
+        Place place;
+        place.bits = reinterpret_cast<uint64_t>(instruction) | kCode;
+        return place;
+    }
+    // "kernels/rmsnorm.cu:40"
+    std::string describe() const;
+    bool operator==(const Place& other) const { return bits == other.bits; }
+
+private:
+    static constexpr uint64_t kCode = 1ull << 63;
+    uint64_t bits = 0;
+};
+
 struct Dim3 { unsigned x = 1, y = 1, z = 1; };
 
 constexpr int kWarpSize = 32;
 constexpr int kMaxThreads = 1024;
+// Address space of a block's shared memory: the largest GPU has 227 KB, arrays have gaps between them.
+constexpr uint32_t kSharedCapacity = 256 * 1024, kSharedGap = 128;
+// What fills memory that nobody has written: NaN in every floating-point type, -1.
+constexpr int kPoison = 0xff;
 
-// What a fault makes cuLaunchKernel's stream report; the values are those of CUresult.
-enum class Fault { None = 0, InvalidValue = 1, IllegalAddress = 700, OutOfResources = 701, MisalignedAddress = 716, LaunchFailed = 719 };
+// What a fault makes the launch's stream report; the values are those of CUresult.
+enum class Fault { None = 0, InvalidValue = 1, IllegalAddress = 700, OutOfResources = 701, Timeout = 702, MisalignedAddress = 716, LaunchFailed = 719 };
 
 // Counts of one kernel since the library was loaded.
 struct Counters {
     uint64_t launches;
-    uint64_t matrix_phases;     // shared-memory phases that load_matrix needed at least: four a call of a warp
+    uint64_t matrix_phases;     // shared-memory phases that load_matrix needs at least: four a call of a warp
     uint64_t matrix_conflicts;  // phases added to these by bank conflicts
     uint64_t async_copies;      // 16-byte copies started by copy_async
+    void add(const Counters& other) {
+        launches += other.launches;
+        matrix_phases += other.matrix_phases;
+        matrix_conflicts += other.matrix_conflicts;
+        async_copies += other.async_copies;
+    }
 };
 
 // An entry point of the library; registers itself.
 struct Kernel {
-    Kernel(const char* name, const char* path, int max_threads, void (*run)(void**), const uint16_t* parameter_sizes);
+    Kernel(const char* name, const char* path, int max_threads, void (*call)(void**), const uint16_t* parameter_sizes);
     const char* name;
     std::string file;  // "rmsnorm" of kernels/rmsnorm.cu
     int max_threads;
-    void (*run)(void**);
-    const uint16_t* parameter_sizes;  // ends with 0
+    void (*call)(void**);
+    const uint16_t* parameter_sizes;     // ends with 0
     int max_dynamic_shared = 48 * 1024;  // what cuFuncSetAttribute allowed
     Counters counters{};
 };
@@ -56,13 +94,17 @@ struct Call<Function> {
 };
 
 struct Launch {
+    Launch(Kernel* kernel, void** parameters);  // copies what the parameters point to
+    Launch(const Launch&) = delete;
+
     Kernel* kernel;
     Dim3 grid, threads;
     uint32_t dynamic_shared = 0;
-    uint32_t max_shared;  // of one block, static and dynamic
-    void** parameters;
-    // Where not 0: one operating-system thread, and warps and lanes in an order drawn from it.
+    uint32_t max_shared = 163 * 1024;  // of one block, static and dynamic
+    // Where not 0: one operating-system thread, and blocks, warps and lanes in an order drawn from it.
     uint64_t seed = 0;
+    std::vector<unsigned char> parameter_bytes;
+    std::vector<void*> parameters;
 
     std::atomic<uint64_t> next_block{0};
     std::atomic<bool> failed{false};
@@ -92,12 +134,12 @@ struct Thread {
     Block* block;
     Warp* warp;
     int lane, index;
-    bool ended, at_block_barrier;
+    bool ended;
     const char* operation;  // the barrier or collective that it is in, for reports
     Site site;
     std::vector<AsyncCopy> copies;
     uint32_t copy_group;  // number of groups committed
-    unsigned char* stack_top;
+    unsigned char *stack, *stack_top;
 };
 
 struct Warp {
@@ -108,6 +150,8 @@ struct Warp {
     const char* operation;
     Site site;
     void* arguments[kWarpSize];
+    uint16_t epoch;  // number of sync_warp
+    uint32_t all() const { return count == kWarpSize ? ~0u : (1u << count) - 1; }
 };
 
 struct SharedArray {
@@ -120,27 +164,43 @@ struct Block {
     Launch* launch;
     Dim3 index;
     int thread_count, warp_count, live;
+    bool failed;
     Warp warps[kMaxThreads / kWarpSize];
     Thread threads[kMaxThreads];
     int barrier_arrived;
     const char* barrier_operation;
     bool barrier_any, barrier_result;
-    unsigned char* shared;  // kSharedCapacity bytes
-    uint32_t shared_used;
-    std::vector<SharedArray> arrays;
+    unsigned char* shared;               // kSharedCapacity bytes
+    uint32_t shared_bytes, shared_end;   // in use; behind the last array
+    std::vector<SharedArray> arrays;     // the dynamic part first
+    // Numbers of a block's stretches between barriers, never used twice by this operating-system thread.
+    uint32_t epoch, first_epoch, launch_epoch;
     void* scheduler_stack_pointer;
     uint64_t random;
     Counters counters;
+    std::atomic<int64_t> started;  // second of the steady clock; 0 between launches
+    unsigned char* emergency_stack_top;
 };
-constexpr uint32_t kSharedCapacity = 256 * 1024;
+// Memory for stacks and shared memory, which stay as long as the process.
+Block* new_block();
+// Runs block->index of block->launch.
+void run_block(Block& block);
 
 // The CUDA thread that runs on this operating-system thread.
 extern __thread Thread* current __attribute__((tls_model("initial-exec")));
 
-// Ends the launch with a message that names kernel, block and thread. Does not return.
-[[noreturn]] __attribute__((format(printf, 3, 4))) void fail(Fault fault, Site site, const char* format, ...);
+// Ends the launch with a message that names kernel, block, thread and place. Does not return.
+[[noreturn]] __attribute__((format(printf, 3, 4))) void fail(Fault fault, Place place, const char* format, ...);
+// The same from outside of threads; returns.
+void record(Block& block, Fault fault, const std::string& text);
+// "threads 0-15 wait at sync_warp (kernels/x.cu:12); threads 16-31 have ended"
+std::string describe_threads(const Block& block);
+std::string describe(Dim3 d);
+bool same_line(Site a, Site b);
+// The same call; a call that the compiler copied counts once.
+inline bool same(Site a, Site b) { return Place(a) == Place(b) || same_line(a, b); }
 
-void* shared_static(const void* identity, const char* name, size_t bytes);
+void* shared_static(const void* identity, const char* name, size_t bytes, Site site);
 unsigned char* shared_dynamic();
 
 // Waits for all threads of the block; returns whether `predicate` held for any.
@@ -155,7 +215,15 @@ void copy_async_wait(int pending);
 
 // Fails unless the 16 bytes at `address` lie in the block's shared memory, aligned.
 void check_shared_row(const void* address, const char* operation, Site site);
-// Fails unless `bytes` at `address` lie in one allocation of the device. Defined by memory.cpp.
-void check_global(const void* address, size_t bytes, const char* operation, Site site);
+// Fails unless `bytes` at `address` lie in one allocation of the device.
+void check_global(const void* address, size_t bytes, const char* operation, Place place);
+
+enum class Access { Read, Write, Atomic };
+// The checked library's view of memory; null elsewhere. `thread` accesses `bytes` at `address`.
+struct Checker {
+    void (*access)(Thread& thread, const void* address, size_t bytes, Access access, Place place);
+    void (*forget)(const void* address, size_t bytes);  // an allocation that is released
+};
+extern const Checker* checker;
 
 }  // namespace emulate

@@ -12,7 +12,7 @@
 
 #define SHARED(type, name, count) \
     static const char name##_identity = 0; \
-    type* const name = static_cast<type*>(::emulate::shared_static(&name##_identity, #name, (count) * sizeof(type)))
+    type* const name = static_cast<type*>(::emulate::shared_static(&name##_identity, #name, (count) * sizeof(type), ::emulate::Site::current()))
 
 #define SHARED_DYNAMIC(name) unsigned char* const name = ::emulate::shared_dynamic()
 

@@ -4,6 +4,8 @@
 
 namespace emulate {
 
+void sync_warp_work(void* const*) { current->warp->epoch++; }
+
 void shuffle_work(void* const* arguments) {
     for (int l = 0; l < kWarpSize; l++) {
         Shuffle& argument = *static_cast<Shuffle*>(arguments[l]);
@@ -18,7 +20,13 @@ void ballot_work(void* const* arguments) {
 }
 
 // Each matrix is one phase: its eight rows of 16 bytes are read at once where they lie in eight different columns of 16 bytes of the 128 bytes of banks.
-static void count_conflicts(void* const* arguments) {
+static void enter(void* const* arguments) {
+    if (checker) {
+        for (int l = 0; l < kWarpSize; l++) {
+            Thread& thread = current->warp->threads[l];
+            checker->access(thread, static_cast<LoadMatrix*>(arguments[l])->row, 16, Access::Read, thread.site);
+        }
+    }
     Counters& counters = current->block->counters;
     for (int matrix = 0; matrix < 4; matrix++) {
         const void* rows[8];
@@ -35,7 +43,7 @@ static void count_conflicts(void* const* arguments) {
 }
 
 void load_matrix_work(void* const* arguments) {
-    count_conflicts(arguments);
+    enter(arguments);
     for (int l = 0; l < kWarpSize; l++) {
         for (int i = 0; i < 4; i++) {
             const void* row = static_cast<LoadMatrix*>(arguments[8 * i + l / 4])->row;
@@ -45,7 +53,7 @@ void load_matrix_work(void* const* arguments) {
 }
 
 void load_matrix_transposed_work(void* const* arguments) {
-    count_conflicts(arguments);
+    enter(arguments);
     for (int l = 0; l < kWarpSize; l++) {
         for (int i = 0; i < 4; i++) {
             const int row = 2 * (l % 4), column = l / 4;
@@ -164,13 +172,21 @@ void mma_s8_work(void* const* arguments) {
     }
 }
 
+static void check_atomic(const void* address, size_t bytes, const char* operation, Site site) {
+    const Block& block = *current->block;
+    const uintptr_t offset = reinterpret_cast<uintptr_t>(address) - reinterpret_cast<uintptr_t>(block.shared);
+    if (reinterpret_cast<uintptr_t>(address) % bytes) fail(Fault::MisalignedAddress, site, "%s: address %p is not a multiple of %zu", operation, address, bytes);
+    if (offset >= kSharedCapacity) check_global(address, bytes, operation, site);
+    if (checker) checker->access(*current, address, bytes, Access::Atomic, site);
+}
+
 uint32_t atomic_add(uint32_t* address, uint32_t value, Site site) {
-    check_global(address, sizeof *address, "atomic_add", site);
+    check_atomic(address, sizeof *address, "atomic_add", site);
     return __atomic_fetch_add(address, value, __ATOMIC_RELAXED);
 }
 
 uint64_t atomic_max(uint64_t* address, uint64_t value, Site site) {
-    check_global(address, sizeof *address, "atomic_max", site);
+    check_atomic(address, sizeof *address, "atomic_max", site);
     uint64_t old = __atomic_load_n(address, __ATOMIC_RELAXED);
     while (old < value && !__atomic_compare_exchange_n(address, &old, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
     return old;

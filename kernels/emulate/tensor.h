@@ -4,6 +4,9 @@
 
 namespace emulate {
 
+// sync_warp: what lanes wrote is seen by the others afterwards.
+void sync_warp_work(void* const* arguments);
+
 struct Shuffle { uint64_t value; int source_lane; uint64_t result = 0; };
 void shuffle_work(void* const* arguments);
 void ballot_work(void* const* arguments);
