@@ -163,14 +163,14 @@ CAST(bf16, f16)
 #define ELEMENTWISE(T) \
     KERNEL(add_##T, 256, 4, const T* a, const T* b, T* y, int64_t count, int64_t head) { add(a, b, y, count, head); } \
     KERNEL(scale_##T, 256, 4, const T* x, float factor, T* y, int64_t count, int64_t head) { scale(x, factor, y, count, head); } \
-    KERNEL(activation_forward_##T, 256, 4, int kind, const T* x, T* y, int64_t count, int64_t head) { activation_forward(kind, x, y, count, head); } \
-    KERNEL(activation_backward_##T, 256, 4, int kind, const T* dy, const T* x, T* dx, int64_t count, int64_t head) { \
+    KERNEL(activation_forward_##T, 256, 3, int kind, const T* x, T* y, int64_t count, int64_t head) { activation_forward(kind, x, y, count, head); } \
+    KERNEL(activation_backward_##T, 256, 3, int kind, const T* dy, const T* x, T* dx, int64_t count, int64_t head) { \
         activation_backward(kind, dy, x, dx, count, head); \
     } \
-    KERNEL(gated_activation_forward_##T, 256, 4, int kind, const T* gate, const T* up, T* y, int64_t count, int64_t head) { \
+    KERNEL(gated_activation_forward_##T, 256, 3, int kind, const T* gate, const T* up, T* y, int64_t count, int64_t head) { \
         gated_activation_forward(kind, gate, up, y, count, head); \
     } \
-    KERNEL(gated_activation_backward_##T, 256, 4, int kind, const T* dy, const T* gate, const T* up, T* dgate, T* dup, int64_t count, int64_t head) { \
+    KERNEL(gated_activation_backward_##T, 256, 3, int kind, const T* dy, const T* gate, const T* up, T* dgate, T* dup, int64_t count, int64_t head) { \
         gated_activation_backward(kind, dy, gate, up, dgate, dup, count, head); \
     }
 ELEMENTWISE(f32)
