@@ -1,6 +1,6 @@
 # cmake -DNVCC=… -DNVCC_VERSION=… -DCACHE=folder -DSOURCE=op.cu -DOUTPUT=op.fatbin -DARCHITECTURES=80,86 -DPTX=90 -P compile-fatbin.cmake
-# Compiles one file of kernels, or takes the result from the cache: its key is the text of the source and of all that it includes, the compiler's version, and the
-# options. -lineinfo is left out on purpose: it makes the output depend on paths and times.
+# Compiles one file of kernels, or takes the result from the cache: its key is the text of the source and of all that it includes, the compiler's version, and
+# the options. -lineinfo is left out on purpose: it makes the output depend on paths and times.
 set(options -std=c++17 -O3 -Werror=all-warnings -Xfatbin=-compress-all)
 string(REPLACE "," ";" ARCHITECTURES "${ARCHITECTURES}")
 foreach(architecture IN LISTS ARCHITECTURES)

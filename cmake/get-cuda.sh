@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Gets a compiler for the kernels where there is none: nvcc, ptxas, cuobjdump and the headers of CUDA 12.4; no kernel driver, no root.
 #   cmake/get-cuda.sh [FOLDER]     FOLDER: ${XDG_CACHE_HOME:-~/.cache}/retrieval-engine/cuda, where build.sh looks
-# It takes NVIDIA's own files from Debian trixie's non-free packages (92 MB to fetch, 225 MB on disk) and puts them into a folder that can be moved. They need no
-# newer a system than g++ 7 to 13 and glibc 2.7, so trixie's need not be the system here. Every byte is verified: packages by the checksums in Debian's signed lists,
-# the slice of headers by the checksum below. Exit code 0: the compiler is there (path printed); 1: it could not be fetched; 2: something this needs is missing.
+# It takes NVIDIA's own files from Debian trixie's non-free packages (92 MB to fetch, 225 MB on disk) and puts them into a folder that can be moved. They need
+# a glibc from 2.7 and a g++ from 7 to 13, so the system here need not be trixie. Every byte is verified: packages by the checksums in Debian's signed lists,
+# the slice of headers by the checksum below.
+# Exit code 0: the compiler is there (path printed); 1: it could not be fetched; 2: something this needs is missing.
 set -euo pipefail
 folder=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/retrieval-engine/cuda}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -13,7 +14,8 @@ say() { echo "get-cuda.sh: $*" >&2; }
 if [ -x "$folder/bin/nvcc" ] && "$folder/bin/nvcc" --version >/dev/null 2>&1; then echo "$folder/bin/nvcc"; exit 0; fi
 for tool in apt-get dpkg-deb curl xz g++; do
   command -v $tool >/dev/null && continue
-  say "$tool is missing. On Debian or Ubuntu: sudo apt-get install curl xz-utils g++; elsewhere install the CUDA toolkit 12 from https://developer.nvidia.com/cuda-downloads"
+  say "$tool is missing. On Debian or Ubuntu: sudo apt-get install curl xz-utils g++"
+  say "  elsewhere install the CUDA toolkit 12: https://developer.nvidia.com/cuda-downloads"
   exit 2
 done
 [ -r $keyring ] || { say "$keyring is missing: sudo apt-get install debian-archive-keyring"; exit 2; }
@@ -57,7 +59,8 @@ unpack libcu++-dev_*.deb cuda --strip-components=2 ./usr/include
 unpack libcuda1_*.deb unpacked
 mv "$(find unpacked -name 'libcuda.so.*.*' -type f | head -1)" cuda/lib64/libcuda.so.1
 
-# Headers stand first in nvidia-cuda-dev (934 MB): one MiB of it holds them all. Another version than 12.4.127~12.4.1-2, or a mirror that sends no slices: all of it.
+# Headers stand first in nvidia-cuda-dev (934 MB): one MiB of it holds them all. All of it is fetched where it is another version than 12.4.127~12.4.1-2, or
+# where the mirror sends no slices.
 slice=ba196e1a7e89e4e368402aa62b011956f98807d229b8abf389186f10e9926625
 url=$(apt download --print-uris nvidia-cuda-dev | cut -d"'" -f2)
 if curl -fsS -r 0-1048575 --max-filesize 2000000 -o slice.deb "$url" && echo "$slice  slice.deb" | sha256sum -c --status; then

@@ -8,8 +8,8 @@ using RetrievalEngine.TestKit;
 namespace RetrievalEngine.Cuda.Tests;
 
 /// <summary>
-/// What a machine without a GPU can know of the compiled kernels: they are there for every architecture, spill nothing, keep kernels/budgets.txt, and contain the
-/// instructions that their speed rests on.
+/// What a machine without a GPU can know of the compiled kernels: they are there for every architecture, spill nothing, keep kernels/budgets.txt, and contain
+/// the instructions that their speed rests on.
 /// </summary>
 [TestFixture]
 [Category("Gate")]
@@ -39,7 +39,8 @@ internal sealed class CompileGateTests
         foreach (CompiledKernel k in kernels)
         {
             if (k.StackBytes + k.LocalBytes > 0) violations.Add($"{k.Name} for {k.Architecture} has a stack of {k.StackBytes} and {k.LocalBytes} local bytes");
-            if (budgets.FirstOrDefault(b => b.Matches(file, k.Name)) is not { } budget) violations.Add($"{k.Name} has no row in budgets.txt");
+            if (budgets.FirstOrDefault(b => b.Matches(file, k.Name)) is not { } budget)
+                violations.Add($"{k.Name} has no row in budgets.txt; for {k.Architecture} it uses {k.Registers} registers and {k.SharedBytes} shared bytes");
             else if (k.Registers > budget.Registers) violations.Add($"{k.Name} for {k.Architecture} uses {k.Registers} registers, not {budget.Registers}");
             else if (k.SharedBytes > budget.SharedBytes + SystemSharedBytes(k))
                 violations.Add($"{k.Name} for {k.Architecture} uses {k.SharedBytes} bytes of shared memory, not {budget.SharedBytes}");

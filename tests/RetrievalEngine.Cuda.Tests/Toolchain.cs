@@ -9,8 +9,8 @@ using RetrievalEngine.TestKit;
 namespace RetrievalEngine.Cuda.Tests;
 
 /// <summary>
-/// The compiled kernels and the tools that read them, which <c>./build.sh test</c> leaves where an nvcc is. A test that needs them is skipped without, but fails in
-/// CI, where .ci/run gets the compiler, unless it says that the download failed.
+/// The compiled kernels and the tools that read them, which <c>./build.sh test</c> leaves where an nvcc is. A test that needs them is skipped without, but
+/// fails in CI, where .ci/run gets the compiler, unless it says that the download failed.
 /// </summary>
 internal static class Toolchain
 {
