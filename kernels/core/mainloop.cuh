@@ -16,6 +16,8 @@ struct Segment {
     int32_t k;
     int32_t unused;
 };
+// Of one launch: eight projections in three parts of two operands each, and one product more than projections.
+constexpr int kMaxSegments = 48, kMaxProducts = 9;
 
 // What a block computes and how: kM × kN results, kK deep tiles, warps of kWarpM × kWarpN, a ring of kStages tiles.
 template <int M, int N, int K, int WarpM, int WarpN, int Stages>

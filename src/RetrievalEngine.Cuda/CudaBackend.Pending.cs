@@ -7,18 +7,6 @@ namespace RetrievalEngine.Cuda;
 public sealed unsafe partial class CudaBackend
 {
     /// <inheritdoc/>
-    public void MatMul(Tensor a, Tensor b, Tensor c, bool transA = false, bool transB = false, float alpha = 1, bool accumulate = false,
-        Tensor bias = default, Activation activation = Activation.None) => throw Pending(nameof(MatMul));
-
-    /// <inheritdoc/>
-    public void LoraMatMulForward(Tensor x, ReadOnlySpan<Projection> projections, Dropout dropout, ReadOnlySpan<Tensor> s,
-        ReadOnlySpan<Tensor> y, Activation activation = Activation.None) => throw Pending(nameof(LoraMatMulForward));
-
-    /// <inheritdoc/>
-    public void LoraMatMulBackward(ReadOnlySpan<Tensor> dy, Tensor x, ReadOnlySpan<Projection> projections, Dropout dropout,
-        ReadOnlySpan<Tensor> s, ReadOnlySpan<ProjectionGradient> gradients, Tensor dx, bool accumulate = false) => throw Pending(nameof(LoraMatMulBackward));
-
-    /// <inheritdoc/>
     public void Rope(Tensor x, Tensor positions, Tensor cos, Tensor sin, bool inverse) => throw Pending(nameof(Rope));
 
     /// <inheritdoc/>

@@ -1,0 +1,189 @@
+// c [M, N] = f(alpha · Σ over segments of op(a) [M, K] · op(b) [K, N] + bias [N]), or added to c; f16 or bf16 in, float32 sums, any float type out.
+//
+// FLOPs 2·M·N·K; HBM floor 2·(M·K + N·K) + sizeof(c)·M·N bytes. 8192 × 4096 × 4096 in bf16: 275 GFLOP (1.1 ms on an A100 at 250 TFLOP/s), 168 MB.
+//
+// matmul_<shape>_<form>_<type>: the form has a letter for each operand, n as it is ([M, K] and [K, N]), t transposed. One launch computes several products, each
+// with segments of its own: what blocks share is the grid, so that narrow products fill the GPU together. Blocks walk groups of 8 rows of tiles, so that those that
+// run at the same time share lines of both operands in L2.
+//
+// matmul_pack prepares operands: the rows of a matrix of any float type and any strides become rows of f16 or bf16 that start at multiples of 16 bytes, with zeros
+// behind them; or two planes of bf16 whose sum has 16 bits, hi = bf16(x) and lo = bf16(x - hi), so that x · y ≈ hi·hi + hi·lo + lo·hi to 2^-16.
+#include "core/activation.cuh"
+#include "core/dropout.cuh"
+#include "core/mainloop.cuh"
+#include "core/store.cuh"
+
+struct Product {
+    void* c;            // [m, n] of c_type, rows c_stride elements apart
+    const float* bias;  // [n] or null
+    int64_t c_stride;
+    int32_t c_type, m, n;
+    int32_t segment, segments;  // first of the list, and how many
+    int32_t first_block;
+};
+
+template <class T>
+struct MatMulArguments {
+    Segment<T> segments[kMaxSegments];
+    Product products[kMaxProducts];
+    int32_t count, activation, accumulate;
+    float alpha;
+    // The first `dropped_segments` of a product pass dropout, by the index row · n + column, before the others are added.
+    Dropout dropout;
+    int32_t dropped_segments, unused;
+};
+
+// 96 KB of shared memory and one block a multiprocessor: the least traffic from L2. 48 KB and two blocks. Less than a wave of large tiles. A few rows: W streams
+// through as many multiprocessors as there are, 20 KB under way in each block.
+using Wide = BlockShape<128, 256, 32, 64, 64, 4>;
+using Large = BlockShape<128, 128, 32, 64, 64, 3>;
+using Medium = BlockShape<64, 64, 64, 32, 32, 3>;
+using Small = BlockShape<32, 32, 64, 32, 16, 6>;
+
+struct PackJob {
+    const void* source;
+    void* packed;
+    int64_t row_stride, column_stride;  // of the source
+    int64_t packed_stride;              // a multiple of 8
+    int64_t plane;                      // elements from hi to lo; 0: one plane
+    int32_t source_type, packed_type, rows, columns;
+};
+constexpr int kMaxPackJobs = 32;
+struct PackArguments {
+    PackJob jobs[kMaxPackJobs];
+};
+
+// Multiplies the sums by the mask when all dropped tiles are in them.
+template <class Loop>
+struct DropSums {
+    Dropout dropout;
+    int tiles, row, column, n;
+
+    DEVICE void fragment(uint32_t (&)[4], int, int) const {}
+
+    DEVICE void before_tile(int t, typename Loop::Sums& sums) const {
+        if (t != tiles || t == 0) return;
+        const int first_row = row + Loop::warp_row() + lane_index() / 4, first_column = column + Loop::warp_column() + lane_index() % 4 * 2;
+#pragma unroll
+        for (int i = 0; i < Loop::kRows; i++) {
+            uint32_t kept = 0;
+#pragma unroll 1
+            for (int e = 0; e < Loop::kColumns * 4; e++) {
+                int at_row = first_row + i * 16 + e / 2 % 2 * 8, at_column = first_column + e / 4 * 8 + e % 2;
+                kept |= (uint32_t)dropout.keeps((uint64_t)((int64_t)at_row * n + at_column)) << e;
+            }
+#pragma unroll
+            for (int e = 0; e < Loop::kColumns * 4; e++)
+                sums[i][e / 4][e % 4] = (kept >> e & 1) != 0 ? sums[i][e / 4][e % 4] * dropout.scale : 0.0f;
+        }
+    }
+};
+
+template <class T, class Shape, bool TransA, bool TransB>
+DEVICE void matmul(const MatMulArguments<T>& arguments) {
+    using Loop = MainLoop<T, Shape, TransA, TransB>;
+    SHARED_DYNAMIC(shared);
+    int which = 0;
+    while (which + 1 < arguments.count && (int)blockIdx.x >= arguments.products[which + 1].first_block) which++;
+    const Product& product = arguments.products[which];
+    const int m = product.m, n = product.n;
+    const TilePosition position((int)blockIdx.x - product.first_block, ceil_div(m, Shape::kM), ceil_div(n, Shape::kN));
+    const int row = position.row * Shape::kM, column = position.column * Shape::kN;
+    const Segment<T>* segments = arguments.segments + product.segment;
+    constexpr typename Loop::Range kAll{0, 0x7fffffff};
+    typename Loop::Sums sums;
+    if constexpr (!TransA && !TransB) {
+        DropSums<Loop> drop{arguments.dropout, Loop::tiles(segments, arguments.dropped_segments, kAll), row, column, n};
+        Loop::run(segments, product.segments, kAll, row, m, column, n, shared, sums, drop);
+    } else {
+        Loop::run(segments, product.segments, kAll, row, m, column, n, shared, sums, NothingBetween());
+    }
+
+    const Output output(product.c, product.c_type, product.c_stride, n, arguments.accumulate != 0);
+    const float alpha = arguments.alpha;
+    const int activation = arguments.activation;
+    const float* bias = product.bias;
+    Loop::store(sums, shared, row, column, [&](int at_row, int at_column, float (&values)[8]) {
+        if (at_row >= m || at_column >= n) return;
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            values[i] *= alpha;
+            if (bias != nullptr && at_column + i < n) values[i] += bias[at_column + i];
+        }
+        activate_packet(activation, values);
+        output.put(at_row, at_column, values);
+    });
+}
+
+template <class From>
+DEVICE void load_values(const PackJob& job, int row, int column, float (&values)[8]) {
+    const From* from = static_cast<const From*>(job.source) + row * job.row_stride + column * job.column_stride;
+    if (job.column_stride == 1 && column + 8 <= job.columns && reinterpret_cast<uint64_t>(from) % 16 == 0) {
+        constexpr int kCount = Packet<From>::kCount;
+#pragma unroll
+        for (int first = 0; first < 8; first += kCount) {
+            Packet<From> packet = load_packet(from + first);
+#pragma unroll
+            for (int i = 0; i < kCount; i++) values[first + i] = to_float(packet.values[i]);
+        }
+    } else {
+#pragma unroll
+        for (int i = 0; i < 8; i++) values[i] = column + i < job.columns ? to_float(from[i * job.column_stride]) : 0.0f;
+    }
+}
+
+template <class To>
+DEVICE void store_rounded(To* to, const float (&values)[8]) {
+    Packet<To> packet;
+#pragma unroll
+    for (int i = 0; i < 8; i++) packet.values[i] = from_float<To>(values[i]);
+    store_packet(to, packet);
+}
+
+// A thread packs 8 columns; blocks are (256 threads' share of the largest job, job).
+KERNEL(matmul_pack, 256, 4, PackArguments arguments) {
+    const PackJob& job = arguments.jobs[blockIdx.y];
+    const int chunks = ceil_div(job.columns, 8);
+    const int64_t index = (int64_t)blockIdx.x * 256 + threadIdx.x;
+    if (index >= (int64_t)job.rows * chunks) return;
+    const int row = (int)(index / chunks), column = (int)(index % chunks) * 8;
+    float values[8];
+    if (job.source_type == kF32) load_values<f32>(job, row, column, values);
+    else if (job.source_type == kBF16) load_values<bf16>(job, row, column, values);
+    else load_values<f16>(job, row, column, values);
+    const int64_t at = row * job.packed_stride + column;
+    if (job.packed_type == kF16) {
+        store_rounded(static_cast<f16*>(job.packed) + at, values);
+        return;
+    }
+    bf16* to = static_cast<bf16*>(job.packed) + at;
+    store_rounded(to, values);
+    if (job.plane == 0) return;
+#pragma unroll
+    for (int i = 0; i < 8; i++) {
+        // Where hi is infinite or NaN it says all there is to say.
+        float rest = values[i] - to_float(from_float<bf16>(values[i]));
+        values[i] = fabsf(rest) < kInfinity ? rest : 0.0f;
+    }
+    store_rounded(to + job.plane, values);
+}
+
+#define MATMUL(shape, Shape, blocks, form, trans_a, trans_b, type) \
+    KERNEL(matmul_##shape##_##form##_##type, Shape::kThreads, blocks, MatMulArguments<type> arguments) { matmul<type, Shape, trans_a, trans_b>(arguments); }
+
+#define MATMUL_OF_TYPE(type) \
+    MATMUL(wide, Wide, 1, nn, false, false, type) \
+    MATMUL(wide, Wide, 1, nt, false, true, type) \
+    MATMUL(wide, Wide, 1, tn, true, false, type) \
+    MATMUL(large, Large, 2, nn, false, false, type) \
+    MATMUL(large, Large, 2, nt, false, true, type) \
+    MATMUL(large, Large, 2, tn, true, false, type) \
+    MATMUL(medium, Medium, 3, nn, false, false, type) \
+    MATMUL(medium, Medium, 3, nt, false, true, type) \
+    MATMUL(medium, Medium, 3, tn, true, false, type) \
+    MATMUL(medium, Medium, 3, tt, true, true, type) \
+    MATMUL(small, Small, 4, nn, false, false, type) \
+    MATMUL(small, Small, 4, nt, false, true, type)
+
+MATMUL_OF_TYPE(f16)
+MATMUL_OF_TYPE(bf16)
