@@ -2,12 +2,12 @@
 //
 // FLOPs 2·M·N·K; HBM floor 2·(M·K + N·K) + sizeof(c)·M·N bytes. 8192 × 4096 × 4096 in bf16: 275 GFLOP (1.1 ms on an A100 at 250 TFLOP/s), 168 MB.
 //
-// matmul_<shape>_<form>_<type>: the form has a letter for each operand, n as it is ([M, K] and [K, N]), t transposed. One launch computes several products, each
-// with segments of its own: what blocks share is the grid, so that narrow products fill the GPU together. Blocks walk groups of 8 rows of tiles, so that those that
-// run at the same time share lines of both operands in L2.
+// matmul_<shape>_<form>_<type>: the form has a letter for each operand, n as it is ([M, K] and [K, N]), t transposed. One launch computes several products,
+// each with segments of its own: what blocks share is the grid, so that narrow products fill the GPU together. Blocks walk groups of 8 rows of tiles, so that
+// those that run at the same time share lines of both operands in L2.
 //
-// matmul_pack prepares operands: the rows of a matrix of any float type and any strides become rows of f16 or bf16 that start at multiples of 16 bytes, with zeros
-// behind them; or two planes of bf16 whose sum has 16 bits, hi = bf16(x) and lo = bf16(x - hi), so that x · y ≈ hi·hi + hi·lo + lo·hi to 2^-16.
+// matmul_pack prepares operands: the rows of a matrix of any float type and any strides become rows of f16 or bf16 that start at multiples of 16 bytes, with
+// zeros behind them; or two planes of bf16 whose sum has 16 bits, hi = bf16(x) and lo = bf16(x - hi), so that x · y ≈ hi·hi + hi·lo + lo·hi to 2^-16.
 #include "core/activation.cuh"
 #include "core/dropout.cuh"
 #include "core/mainloop.cuh"
@@ -33,8 +33,8 @@ struct MatMulArguments {
     int32_t dropped_segments, unused;
 };
 
-// 96 KB of shared memory and one block a multiprocessor: the least traffic from L2. 48 KB and two blocks. Less than a wave of large tiles. A few rows: W streams
-// through as many multiprocessors as there are, 20 KB under way in each block.
+// 96 KB of shared memory and one block a multiprocessor: the least traffic from L2. 48 KB and two blocks. Less than a wave of large tiles. A few rows: W
+// streams through as many multiprocessors as there are, 20 KB under way in each block.
 using Wide = BlockShape<128, 256, 32, 64, 64, 4>;
 using Large = BlockShape<128, 128, 32, 64, 64, 3>;
 using Medium = BlockShape<64, 64, 64, 32, 32, 3>;

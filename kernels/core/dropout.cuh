@@ -1,5 +1,5 @@
-// Dropout by counter-based random numbers, the same mask as C#'s Dropout: element i is dropped when the upper half of SplitMix64(seed + i · 0x9E3779B97F4A7C15) is
-// below the threshold; what is kept counts 1 / (1 - p) times.
+// Dropout by counter-based random numbers, the same mask as C#'s Dropout: element i is dropped when the upper half of SplitMix64(seed + i ·
+// 0x9E3779B97F4A7C15) is below the threshold; what is kept counts 1 / (1 - p) times.
 #pragma once
 #include "seam.cuh"
 

@@ -3,8 +3,9 @@
 // A list of segments in place of one pair of matrices is what products have in common: an F32 operand is two bf16 planes and its product three segments; LoRA's
 // s · Bᵀ and ds · A are segments behind or before those of the frozen weight; the gradient of a shared input has segments for every projection.
 //
-// Tiles of k go through a ring of shared memory filled by cp.async; fragments are loaded one k16 step ahead of the tensor cores; one barrier a tile. Every element
-// is summed in ascending k, 16 at a time, segment by segment, in every shape of tile: its bits do not depend on the shape nor on the other rows and columns.
+// Tiles of k go through a ring of shared memory filled by cp.async; fragments are loaded one k16 step ahead of the tensor cores; one barrier a tile. Every
+// element is summed in ascending k, 16 at a time, segment by segment, in every shape of tile: its bits do not depend on the shape nor on the other rows and
+// columns.
 #pragma once
 #include "tile.cuh"
 
@@ -59,9 +60,9 @@ struct MainLoop {
         return sum;
     }
 
-    // Sums the product's rows from `row` (below m) and columns from `column` (below n). All threads of the block call it; afterwards the shared memory is free.
-    // `between.before_tile` sees the sums before tile number t is added, `between.fragment` every A fragment with its first row and k just before its use (the k of
-    // a list whose segments are all as long as the first).
+    // Sums the product's rows from `row` (below m) and columns from `column` (below n). All threads of the block call it; afterwards the shared memory is
+    // free. `between.before_tile` sees the sums before tile number t is added, `between.fragment` every A fragment with its first row and k just before its
+    // use (the k of a list whose segments are all as long as the first).
     template <class Between>
     static DEVICE void run(const Segment<T>* segments, int count, Range range, int row, int m, int column, int n, unsigned char* shared, Sums& sums,
         const Between& between) {

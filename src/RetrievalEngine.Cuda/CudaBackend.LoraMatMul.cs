@@ -176,8 +176,8 @@ public sealed unsafe partial class CudaBackend
     }
 
     /// <summary>dA += dsᵀ·drop(x), dB += dyᵀ·s, dBias += Σ rows of dy: sums over the tokens, in parts that are then added up in order.</summary>
-    private void ParameterGradients(ref PackList packs, ReadOnlySpan<Planes> outputs, ReadOnlySpan<Tensor> dy, Planes input, ReadOnlySpan<Projection> projections,
-        Dropout dropout, ReadOnlySpan<Tensor> s, ReadOnlySpan<ProjectionGradient> gradients, Planes ds, long rank, long m, long k, ProductType type)
+    private void ParameterGradients(ref PackList packs, ReadOnlySpan<Planes> outputs, ReadOnlySpan<Tensor> dy, Planes input,
+        ReadOnlySpan<Projection> projections, Dropout dropout, ReadOnlySpan<Tensor> s, ReadOnlySpan<ProjectionGradient> gradients, Planes ds, long rank, long m, long k, ProductType type)
     {
         NarrowList narrow = new(dropout);
         ReduceList sums = default;

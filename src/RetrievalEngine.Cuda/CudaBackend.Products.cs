@@ -8,7 +8,9 @@ public sealed unsafe partial class CudaBackend
 {
     private const int PacketElements = 8;
 
-    /// <summary>The rows of a matrix as an operand, taken as they lie where they can be, else packed into <see cref="Scratch"/> by the next <see cref="Pack(ref PackList)"/>.</summary>
+    /// <summary>
+    /// The rows of a matrix as an operand, taken as they lie where they can be, else packed into <see cref="Scratch"/> by the next call of Pack.
+    /// </summary>
     private Planes Operand(ref PackList packs, Tensor matrix, ProductType type)
     {
         long rows = matrix.Shape[0], columns = matrix.Shape[1];
@@ -36,7 +38,10 @@ public sealed unsafe partial class CudaBackend
         return new Planes(address, planes == 1 ? 0 : address + (ulong)(rows * stride * type.DType.Size()), stride, type.DType);
     }
 
-    /// <summary>Puts element (i, j) of <paramref name="matrix"/>, at i · rowStride + j · columnStride, into row <paramref name="firstRow"/> + i of <paramref name="to"/>.</summary>
+    /// <summary>
+    /// Puts element (i, j) of <paramref name="matrix"/>, at i · rowStride + j · columnStride, into row <paramref name="firstRow"/> + i of
+    /// <paramref name="to"/>.
+    /// </summary>
     private void AddPack(ref PackList packs, Tensor matrix, long rowStride, long columnStride, long rows, long columns, Planes to, long firstRow)
     {
         if (rows == 0 || columns == 0) return;
@@ -67,8 +72,8 @@ public sealed unsafe partial class CudaBackend
     }
 
     /// <summary>
-    /// Computes the products of the list, f(alpha · Σ + bias) or added to what is there, in the shape that is done first, or in <paramref name="shape"/>. In every shape
-    /// an element is the same sum in the same order.
+    /// Computes the products of the list, f(alpha · Σ + bias) or added to what is there, in the shape that is done first, or in <paramref name="shape"/>. In
+    /// every shape an element is the same sum in the same order.
     /// </summary>
     private void Multiply(ref ProductList products, bool transA, bool transB, DType type, float alpha = 1, bool accumulate = false,
         Activation activation = Activation.None, ProductShape? shape = null)

@@ -40,7 +40,7 @@ internal sealed class LoraMatMulTests(TestBackend backend)
         for (int i = 0; i < c.Parts.Length; i++)
         {
             double[] y = [.. v.Y[i].Select(value => NaiveActivation.Value(c.Activation, value))];
-            if (c.Parts[i].Rank > 0) call.Output($"s{i}", v.S[i], backend.Products(2e-6), c.M, c.Parts[i].Rank);
+            if (c.Parts[i].Rank > 0) call.Output($"s{i}", v.S[i], backend.Rounded(2e-6), c.M, c.Parts[i].Rank);
             call.Output($"y{i}", y, Rounded, c.M, c.Parts[i].N);
         }
 

@@ -119,6 +119,7 @@ public sealed class OpCall(TestBackend backend)
     public void CheckGradient(Action<IBackend, GuardedTensors> op, string input, string output, double[] weights, double[] gradient, int samples = 4,
         double tolerance = 3e-3)
     {
+        if (ActivationDType != DType.F32) Assert.Ignore("finite differences are lost in the rounding of 16 bits");
         Argument argument = Find(input), result = Find(output);
         int index = _arguments.IndexOf(argument);
         FiniteDifferences.Check(

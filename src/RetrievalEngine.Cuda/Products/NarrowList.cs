@@ -27,8 +27,8 @@ internal struct NarrowList(Dropout dropout)
     public static long Stride(long n) => (n + 7) / 8 * 8;
 
     /// <summary>
-    /// parts [<see cref="Parts"/>(k), m, <see cref="Stride"/>(n)] of a product whose a is, or is the transpose of, a matrix of <paramref name="width"/> columns, with the dropout of
-    /// the list where <paramref name="drops"/>; followed by its segments.
+    /// parts [<see cref="Parts"/>(k), m, <see cref="Stride"/>(n)] of a product whose a is, or is the transpose of, a matrix of <paramref name="width"/>
+    /// columns, with the dropout of the list where <paramref name="drops"/>; followed by its segments.
     /// </summary>
     public void Add(Tensor parts, long m, long n, long k, long width, bool drops)
     {

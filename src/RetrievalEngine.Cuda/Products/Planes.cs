@@ -3,7 +3,8 @@ using RetrievalEngine.Compute;
 namespace RetrievalEngine.Cuda.Products;
 
 /// <summary>
-/// An operand as the main loop reads it: rows of <paramref name="DType"/> that start at multiples of 16 bytes and are zero up to the next multiple of 8 elements.
+/// An operand as the main loop reads it: rows of <paramref name="DType"/> that start at multiples of 16 bytes and are zero up to the next multiple of 8
+/// elements.
 /// </summary>
 /// <param name="High">Device address of the values, or of their upper halves.</param>
 /// <param name="Low">Device address of the lower halves; 0 where the values are whole.</param>

@@ -3,8 +3,8 @@ using RetrievalEngine.Compute;
 namespace RetrievalEngine.Cuda.Products;
 
 /// <summary>
-/// In which 16-bit type a product is computed, chosen by its activations: their own; F32 as bf16 in planes, which keeps 16 of its 24 bits. Where the activations have
-/// 16 bits the other operand is rounded to their type.
+/// In which 16-bit type a product is computed, chosen by its activations: their own; F32 as bf16 in planes, which keeps 16 of its 24 bits. Where the
+/// activations have 16 bits the other operand is rounded to their type.
 /// </summary>
 internal readonly record struct ProductType(DType Activation)
 {

@@ -18,7 +18,8 @@ internal struct ReduceList
     public long MostElements { get; private set; }
 
     /// <summary>
-    /// y [rows, columns] = scale · Σ of <paramref name="count"/> parts, or added to y. The parts are [count, rows, <paramref name="stride"/>] and begin at their column
+    /// y [rows, columns] = scale · Σ of <paramref name="count"/> parts, or added to y. The parts are [count, rows, <paramref name="stride"/>] and begin at
+    /// their column
     /// <paramref name="column"/>; y is at <paramref name="y"/>, its elements <paramref name="yRowStride"/> and <paramref name="yColumnStride"/> apart.
     /// </summary>
     public void Add(Tensor parts, long column, long stride, long count, long rows, long columns, ulong y, DType dtype, long yRowStride, long yColumnStride,
