@@ -22,7 +22,7 @@ internal static class PathDescription
     /// <exception cref="InputException">It is nothing known here, or it is damaged.</exception>
     public static JsonObject Of(string path, IProgress<ProgressUpdate> progress, CancellationToken stop)
     {
-        if (File.Exists(path)) return path.EndsWith(".safetensors", StringComparison.Ordinal) ? OfTensors(path) : OfText(path);
+        if (File.Exists(path)) return IsTensors(path) ? OfTensors(path) : OfText(path);
         if (!Directory.Exists(path)) throw new InputException($"{path}: no such file or folder");
         if (Has(EmbeddingManifest.FileName)) return OfVectors(path);
         if (Has(AdapterConfig.FileName)) return OfAdapter(path);
@@ -32,6 +32,9 @@ internal static class PathDescription
 
         bool Has(string file) => File.Exists(Path.Combine(path, file));
     }
+
+    private static bool IsTensors(string path) =>
+        path.EndsWith(".safetensors", StringComparison.Ordinal) || path.EndsWith(".bin", StringComparison.Ordinal);
 
     private static JsonObject OfModel(string folder, IProgress<ProgressUpdate> progress, CancellationToken stop)
     {
@@ -128,12 +131,12 @@ internal static class PathDescription
 
     private static JsonObject OfTensors(string path)
     {
-        using SafeTensorsFile file = SafeTensorsFile.Open(path);
+        using TensorFile file = TensorFile.Open(path);
         JsonObject tensors = [];
-        foreach (SafeTensor tensor in file.Tensors) tensors[tensor.Name] = $"{tensor.StoredType} {tensor.Shape}";
+        foreach (StoredTensor tensor in file.Tensors) tensors[tensor.Name] = $"{tensor.StoredType} {tensor.Shape}";
         return new JsonObject
         {
-            ["kind"] = "safetensors",
+            ["kind"] = file is SafeTensorsFile ? "safetensors" : "tensors of torch.save",
             ["parameters"] = file.Tensors.Sum(static t => t.Shape.Count),
             ["stored_as"] = Types(file.Tensors),
             ["tensors"] = tensors,
@@ -173,5 +176,5 @@ internal static class PathDescription
 
     private static JsonNode Contract(EncodingContract contract) => JsonNode.Parse(contract.ToJson())!;
 
-    private static string Types(IEnumerable<SafeTensor> tensors) => string.Join(", ", tensors.Select(static t => t.StoredType).Distinct());
+    private static string Types(IEnumerable<StoredTensor> tensors) => string.Join(", ", tensors.Select(static t => t.StoredType).Distinct());
 }

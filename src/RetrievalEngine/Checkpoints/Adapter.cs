@@ -7,7 +7,7 @@ using RetrievalEngine.Compute;
 namespace RetrievalEngine.Checkpoints;
 
 /// <summary>
-/// A PEFT adapter folder: <c>adapter_config.json</c> and <c>adapter_model.safetensors</c> with <c>base_model.model.MODULE.lora_A.weight</c> [R, in],
+/// A PEFT adapter folder: <c>adapter_config.json</c> and <c>adapter_model.safetensors</c> (or <c>adapter_model.bin</c>) with <c>base_model.model.MODULE.lora_A.weight</c> [R, in],
 /// <c>….lora_B.weight</c> [out, R] and the weights of <c>modules_to_save</c>. Names come out canonical, whichever class of transformers the adapter
 /// was trained on.
 /// </summary>
@@ -19,7 +19,7 @@ public sealed class Adapter : IDisposable
     private const string Root = "base_model.model.", SuffixA = ".lora_A.weight", SuffixB = ".lora_B.weight";
 
     private Adapter(
-        string folder, AdapterConfig config, SafeTensorsFile weights, IReadOnlyList<AdapterModule> modules, CheckpointNames saved, string prefix)
+        string folder, AdapterConfig config, TensorFile weights, IReadOnlyList<AdapterModule> modules, CheckpointNames saved, string prefix)
     {
         Folder = folder;
         Config = config;
@@ -36,7 +36,7 @@ public sealed class Adapter : IDisposable
     public AdapterConfig Config { get; }
 
     /// <summary>The file that holds the tensors of <see cref="Modules"/> and <see cref="Saved"/>.</summary>
-    public SafeTensorsFile Weights { get; }
+    public TensorFile Weights { get; }
 
     /// <summary>The adapted linear maps, in the order of the file.</summary>
     public IReadOnlyList<AdapterModule> Modules { get; }
@@ -56,24 +56,30 @@ public sealed class Adapter : IDisposable
     /// <summary>The name of B for the module <paramref name="module"/>, for <see cref="Save"/>.</summary>
     public static string NameOfB(string module) => module + SuffixB;
 
+    /// <summary>The file of weights in <paramref name="folder"/>: <see cref="WeightsFile"/>, or <c>adapter_model.bin</c> where only that is there.</summary>
+    public static string FindWeights(string folder)
+    {
+        string path = Path.Combine(folder, WeightsFile), torch = Path.Combine(folder, TorchFile.AdapterFile);
+        return !File.Exists(path) && File.Exists(torch) ? torch : path;
+    }
+
     /// <summary>Opens an adapter and checks that every tensor in it is understood.</summary>
     /// <exception cref="InputException">Something is missing, damaged, or not a plain LoRA.</exception>
     public static Adapter Load(string folder)
     {
         AdapterConfig config = AdapterConfig.Load(folder);
-        string path = Path.Combine(folder, WeightsFile);
-        if (!File.Exists(path) && File.Exists(Path.Combine(folder, "adapter_model.bin")))
-            throw new InputException($"{folder}: adapter_model.bin must be converted to {WeightsFile} first");
-        SafeTensorsFile weights = SafeTensorsFile.Open(path);
+        string path = FindWeights(folder);
+        TensorFile weights = TensorFile.Open(path);
         try
         {
             List<string> modules = [], saved = [];
-            foreach (SafeTensor tensor in weights.Tensors)
+            foreach (StoredTensor tensor in weights.Tensors)
             {
                 string name = tensor.Name;
                 if (!name.StartsWith(Root, StringComparison.Ordinal)) throw Unexpected(path, name);
                 if (!weights.DTypeOf(name).IsFloat())
                     throw new InputException($"{path}: tensor \"{name}\" has type {tensor.StoredType}; weights must be F32, F16 or BF16");
+                if (!weights.IsFinite(name)) throw new InputException($"{path}: tensor \"{name}\" has values that are infinite or not a number");
                 name = name[Root.Length..];
                 if (name.EndsWith(SuffixA, StringComparison.Ordinal)) modules.Add(name[..^SuffixA.Length]);
                 else if (name.EndsWith(SuffixB, StringComparison.Ordinal)) weights.Find(Root + NameOfA(name[..^SuffixB.Length]));
@@ -117,9 +123,9 @@ public sealed class Adapter : IDisposable
 
     private static bool IsLora(string name) => name.EndsWith(SuffixA, StringComparison.Ordinal) || name.EndsWith(SuffixB, StringComparison.Ordinal);
 
-    private static AdapterModule Module(AdapterConfig config, SafeTensorsFile weights, string name, string stored)
+    private static AdapterModule Module(AdapterConfig config, TensorFile weights, string name, string stored)
     {
-        SafeTensor a = weights.Find(Root + NameOfA(stored)), b = weights.Find(Root + NameOfB(stored));
+        StoredTensor a = weights.Find(Root + NameOfA(stored)), b = weights.Find(Root + NameOfB(stored));
         long rank = config.RankOf(name);
         if (a.Shape.Rank != 2 || b.Shape.Rank != 2 || a.Shape[0] != rank || b.Shape[1] != rank)
             throw new InputException($"{weights.Path}: module {stored} has lora_A {a.Shape} and lora_B {b.Shape}, which is not rank {rank}");

@@ -5,7 +5,7 @@ namespace RetrievalEngine.Checkpoints;
 /// <param name="Scale">α / R, or α / √R.</param>
 /// <param name="A">[R, in].</param>
 /// <param name="B">[out, R].</param>
-public sealed record AdapterModule(string Name, float Scale, SafeTensor A, SafeTensor B)
+public sealed record AdapterModule(string Name, float Scale, StoredTensor A, StoredTensor B)
 {
     /// <summary>Rank R.</summary>
     public int Rank => (int)A.Shape[0];

@@ -7,8 +7,8 @@ using RetrievalEngine.Compute;
 namespace RetrievalEngine.Checkpoints;
 
 /// <summary>
-/// The weights of a Hugging Face folder: <c>model.safetensors</c>, or shards listed in <c>model.safetensors.index.json</c>. Tensors go by the names
-/// they are stored under; <see cref="Names"/> finds them by the names that models ask for. Tensors that <see cref="Load"/> returns on the CPU view
+/// The weights of a Hugging Face folder: <c>model.safetensors</c>, or shards listed in <c>model.safetensors.index.json</c>, or without either of them
+/// <c>pytorch_model.bin</c> or its shards. Tensors go by the names they are stored under; <see cref="Names"/> finds them by the names that models ask for. Tensors that <see cref="Load"/> returns on the CPU view
 /// the mapped files: dispose them first.
 /// </summary>
 public sealed class Checkpoint : IDisposable
@@ -17,12 +17,14 @@ public sealed class Checkpoint : IDisposable
     public const string SingleFile = "model.safetensors";
 
     /// <summary>Which tensor lies in which shard.</summary>
-    public const string IndexFile = "model.safetensors.index.json";
+    public const string IndexFile = SingleFile + IndexSuffix;
 
-    private readonly List<SafeTensorsFile> _files;
-    private readonly Dictionary<string, SafeTensorsFile> _fileOf;
+    private const string IndexSuffix = ".index.json";
 
-    private Checkpoint(string folder, List<SafeTensorsFile> files, Dictionary<string, SafeTensorsFile> fileOf)
+    private readonly List<TensorFile> _files;
+    private readonly Dictionary<string, TensorFile> _fileOf;
+
+    private Checkpoint(string folder, List<TensorFile> files, Dictionary<string, TensorFile> fileOf)
     {
         Folder = folder;
         _files = files;
@@ -37,7 +39,7 @@ public sealed class Checkpoint : IDisposable
     public CheckpointNames Names { get; }
 
     /// <summary>All tensors.</summary>
-    public IEnumerable<SafeTensor> Tensors => _fileOf.Select(pair => pair.Value.Find(pair.Key));
+    public IEnumerable<StoredTensor> Tensors => _fileOf.Select(pair => pair.Value.Find(pair.Key));
 
     /// <summary>The files of weights, in the order in which they were opened.</summary>
     public IEnumerable<string> Paths => _files.Select(file => file.Path);
@@ -47,24 +49,24 @@ public sealed class Checkpoint : IDisposable
     public static Checkpoint Open(string folder)
     {
         if (!Directory.Exists(folder)) throw new InputException($"{folder}: no such folder; name a folder with config.json and {SingleFile}");
-        string single = Path.Combine(folder, SingleFile), index = Path.Combine(folder, IndexFile);
-        List<SafeTensorsFile> files = [];
+        List<TensorFile> files = [];
         try
         {
-            if (File.Exists(single))
+            foreach (string name in (string[])[SingleFile, IndexFile, TorchFile.CheckpointFile, TorchFile.CheckpointFile + IndexSuffix])
             {
-                SafeTensorsFile file = SafeTensorsFile.Open(single);
+                string path = Path.Combine(folder, name);
+                if (!File.Exists(path)) continue;
+                if (name.EndsWith(IndexSuffix, StringComparison.Ordinal)) return new Checkpoint(folder, files, OpenShards(folder, path, files));
+                TensorFile file = TensorFile.Open(path);
                 files.Add(file);
                 return new Checkpoint(folder, files, file.Tensors.ToDictionary(tensor => tensor.Name, _ => file, StringComparer.Ordinal));
             }
 
-            if (File.Exists(index)) return new Checkpoint(folder, files, OpenShards(folder, index, files));
-            string hint = File.Exists(Path.Combine(folder, "pytorch_model.bin")) ? "; pytorch_model.bin must be converted to safetensors first" : "";
-            throw new InputException($"{folder}: neither {SingleFile} nor {IndexFile} is there{hint}");
+            throw new InputException($"{folder}: none of {SingleFile}, {IndexFile}, {TorchFile.CheckpointFile} is there");
         }
         catch
         {
-            foreach (SafeTensorsFile file in files) file.Dispose();
+            foreach (TensorFile file in files) file.Dispose();
             throw;
         }
     }
@@ -74,12 +76,12 @@ public sealed class Checkpoint : IDisposable
 
     /// <summary>The tensor stored under <paramref name="name"/>.</summary>
     /// <exception cref="InputException">There is none.</exception>
-    public SafeTensor Find(string name) => FileOf(name).Find(name);
+    public StoredTensor Find(string name) => FileOf(name).Find(name);
 
     /// <summary>The file that holds the tensor stored under <paramref name="name"/>.</summary>
     /// <exception cref="InputException">There is none.</exception>
-    public SafeTensorsFile FileOf(string name) =>
-        _fileOf.TryGetValue(name, out SafeTensorsFile? file) ? file : throw new InputException($"{Folder}: the checkpoint has no tensor \"{name}\"");
+    public TensorFile FileOf(string name) =>
+        _fileOf.TryGetValue(name, out TensorFile? file) ? file : throw new InputException($"{Folder}: the checkpoint has no tensor \"{name}\"");
 
     /// <summary>The tensor as stored: on the CPU a view of the mapped file, on a device a copy.</summary>
     public Tensor Load(IBackend backend, string name) => FileOf(name).Load(backend, name);
@@ -90,24 +92,24 @@ public sealed class Checkpoint : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (SafeTensorsFile file in _files) file.Dispose();
+        foreach (TensorFile file in _files) file.Dispose();
     }
 
-    private static Dictionary<string, SafeTensorsFile> OpenShards(string folder, string index, List<SafeTensorsFile> files)
+    private static Dictionary<string, TensorFile> OpenShards(string folder, string index, List<TensorFile> files)
     {
         JsonFields map = JsonFields.Read(index).ObjectOrNull("weight_map") ?? throw new InputException($"{index}: field \"weight_map\" is missing");
-        Dictionary<string, SafeTensorsFile> shards = new(StringComparer.Ordinal), fileOf = new(StringComparer.Ordinal);
+        Dictionary<string, TensorFile> shards = new(StringComparer.Ordinal), fileOf = new(StringComparer.Ordinal);
         foreach (string name in map.Names)
         {
             string shard = map.Text(name);
-            if (!shards.TryGetValue(shard, out SafeTensorsFile? file))
+            if (!shards.TryGetValue(shard, out TensorFile? file))
             {
                 // The index is untrusted: it must not name files outside the folder.
                 if (shard.Length == 0 || shard != Path.GetFileName(shard) || shard is "." or "..")
                     throw map.Error(name, $"names \"{shard}\", which is no file of the folder");
                 string path = Path.Combine(folder, shard);
                 if (!File.Exists(path)) throw new InputException($"{index}: shard {shard} is missing; copy the whole folder");
-                file = SafeTensorsFile.Open(path);
+                file = TensorFile.Open(path);
                 files.Add(file);
                 shards.Add(shard, file);
             }

@@ -37,6 +37,33 @@ internal static class FloatBytes
         }
     }
 
+    /// <summary>Whether no value is infinite or not a number: none has all bits of the exponent set.</summary>
+    public static bool AreFinite(ReadOnlySpan<byte> source, DType dtype) => dtype switch
+    {
+        DType.F32 => LackBits(MemoryMarshal.Cast<byte, uint>(source), 0x7F800000u),
+        DType.F16 => LackBits(MemoryMarshal.Cast<byte, ushort>(source), (ushort)0x7C00),
+        DType.BF16 => LackBits(MemoryMarshal.Cast<byte, ushort>(source), (ushort)0x7F80),
+        _ => throw new ArgumentOutOfRangeException(nameof(dtype)),
+    };
+
+    private static bool LackBits<T>(ReadOnlySpan<T> values, T mask)
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        int i = 0;
+        Vector<T> masks = new(mask);
+        for (; i <= values.Length - Vector<T>.Count; i += Vector<T>.Count)
+        {
+            if (Vector.EqualsAny(new Vector<T>(values[i..]) & masks, masks)) return false;
+        }
+
+        for (; i < values.Length; i++)
+        {
+            if ((values[i] & mask) == mask) return false;
+        }
+
+        return true;
+    }
+
     /// <summary>Narrows, round to nearest even; NaN stays NaN, what is too large becomes infinite.</summary>
     public static void Narrow(ReadOnlySpan<float> source, DType dtype, Span<byte> destination)
     {

@@ -19,7 +19,7 @@ internal sealed class SafeTensorsHeader
     private SafeTensorsHeader(string path) => _path = path;
 
     /// <summary>By name, in file order.</summary>
-    public Dictionary<string, SafeTensor> Tensors { get; } = new(StringComparer.Ordinal);
+    public Dictionary<string, StoredTensor> Tensors { get; } = new(StringComparer.Ordinal);
 
     /// <summary>The strings under <c>__metadata__</c>.</summary>
     public Dictionary<string, string> Metadata { get; } = new(StringComparer.Ordinal);
@@ -59,7 +59,7 @@ internal sealed class SafeTensorsHeader
                 continue;
             }
 
-            SafeTensor tensor = ReadTensor(ref reader, name, dataStart);
+            StoredTensor tensor = ReadTensor(ref reader, name, dataStart);
             if (!Tensors.TryAdd(name, tensor)) throw Bad($"tensor \"{name}\" is given twice");
         }
     }
@@ -75,7 +75,7 @@ internal sealed class SafeTensorsHeader
         }
     }
 
-    private SafeTensor ReadTensor(ref Utf8JsonReader reader, string name, long dataStart)
+    private StoredTensor ReadTensor(ref Utf8JsonReader reader, string name, long dataStart)
     {
         Expect(ref reader, JsonTokenType.StartObject, $"tensor \"{name}\" must be described by an object");
         string? type = null;
@@ -105,7 +105,7 @@ internal sealed class SafeTensorsHeader
 
         string? missing = type is null ? "dtype" : sizes is null ? "shape" : offsets is null ? "data_offsets" : null;
         if (missing is not null) throw Bad($"tensor \"{name}\": \"{missing}\" is missing");
-        int elementSize = SafeTensorTypes.Size(type!);
+        int elementSize = TensorTypes.Size(type!);
         if (elementSize == 0) throw Bad($"tensor \"{name}\" has the type \"{type}\", which this program does not know");
         Int128 bytes = elementSize;
         foreach (long size in sizes!)
@@ -120,7 +120,7 @@ internal sealed class SafeTensorsHeader
         if (bytes != end - begin)
             throw Bad($"tensor \"{name}\": {type} [{string.Join(", ", sizes)}] takes {bytes} bytes but \"data_offsets\" give it {end - begin}");
         if (begin > long.MaxValue / 2) throw Bad($"tensor \"{name}\": begins at byte {begin}");
-        return new SafeTensor(name, type!, new Shape(sizes), dataStart + begin, end - begin);
+        return new StoredTensor(name, type!, new Shape(sizes), dataStart + begin, end - begin);
     }
 
     private long[] ReadNumbers(ref Utf8JsonReader reader, string name, string field, int maxCount)
@@ -140,12 +140,12 @@ internal sealed class SafeTensorsHeader
 
     private void CheckLayout(long dataStart, long fileLength)
     {
-        SafeTensor[] byOffset = [.. Tensors.Values];
+        StoredTensor[] byOffset = [.. Tensors.Values];
         // Tensors without elements share their offset with a neighbour: the shorter first.
         Array.Sort(byOffset, (a, b) => a.Offset != b.Offset ? a.Offset.CompareTo(b.Offset) : a.Bytes.CompareTo(b.Bytes));
         long end = dataStart;
         string previous = "the header";
-        foreach (SafeTensor tensor in byOffset)
+        foreach (StoredTensor tensor in byOffset)
         {
             if (tensor.Offset < end) throw Bad($"tensor \"{tensor.Name}\" overlaps {previous}");
             if (tensor.Offset > end) throw Bad($"{tensor.Offset - end} bytes between {previous} and tensor \"{tensor.Name}\" belong to nothing");

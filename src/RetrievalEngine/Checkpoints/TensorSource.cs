@@ -76,10 +76,10 @@ public sealed class TensorSource
     }
 
     /// <summary>A float tensor of another checkpoint, stored as <paramref name="dtype"/>; bits are kept where that is the type it has.</summary>
-    public static TensorSource FromFile(string name, SafeTensorsFile file, string storedName, DType dtype)
+    public static TensorSource FromFile(string name, TensorFile file, string storedName, DType dtype)
     {
         ArgumentNullException.ThrowIfNull(file);
-        SafeTensor tensor = file.Find(storedName);
+        StoredTensor tensor = file.Find(storedName);
         if (file.DTypeOf(storedName) != dtype)
         {
             return new TensorSource(name, dtype, tensor.Shape, stream =>

@@ -63,8 +63,7 @@ internal static class ContractResolver
         if (adapterFolder is null) return null;
         if (!Directory.Exists(adapterFolder))
             throw new InputException($"{adapterFolder}: no such folder; name a folder with {AdapterConfig.FileName}");
-        string[] files = [AdapterConfig.FileName, Adapter.WeightsFile];
-        return ContentHash.OfFiles([.. files.Select(file => Path.Combine(adapterFolder, file))], null, cancellation);
+        return ContentHash.OfFiles([Path.Combine(adapterFolder, AdapterConfig.FileName), Adapter.FindWeights(adapterFolder)], null, cancellation);
     }
 
     private static string? WrittenBeside(string? folder)

@@ -117,7 +117,7 @@ public sealed class TrainingVerifier(IBackend backend)
 
         yield return VerificationItem.Of(item, $"{compared.Count} gradients", worst, model.Config.ModelType == "t5" ? T5Tolerance : Tolerance, $"worst: {worstName}");
         if (worstZero > 0) yield return VerificationItem.Of(item, "gradients of key.bias", worstZero, ZeroGradientTolerance);
-        foreach (SafeTensor tensor in expected.Tensors)
+        foreach (StoredTensor tensor in expected.Tensors)
         {
             if (tensor.Name.StartsWith("grad.", StringComparison.Ordinal) && !compared.Contains(tensor.Name))
                 yield return VerificationItem.Of(item, tensor.Name, double.PositiveInfinity, Tolerance, "the reference has this gradient, the model does not");

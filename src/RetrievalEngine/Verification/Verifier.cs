@@ -35,7 +35,7 @@ public sealed class Verifier(IBackend backend)
         if (ModelVerifier.Accepts(folder)) return _models.Verify(folder, item);
         if (Has("tokenizer.json") && Has("cases.jsonl")) return Run.Guarded(item, () => [.. TokenizerVerifier.Verify(folder).Select(i => i with { Item = $"{item} {Path.GetFileName(i.Item)}" })]);
         if (Has("expected.jsonl") && Has("qrels.txt")) return Run.Guarded(item, () => [.. MetricsVerifier.Verify(folder).Select(i => i with { Item = $"{item} {Path.GetFileName(i.Item)}" })]);
-        if (Has("adapter_model.bin")) return [VerificationItem.Skip(item, "pickled adapters are not supported yet")];
+        if (AdapterVerifier.Accepts(folder)) return AdapterVerifier.Verify(folder, item);
         return null;
     }
 }

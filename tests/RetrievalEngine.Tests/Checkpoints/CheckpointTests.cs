@@ -52,17 +52,42 @@ internal sealed class CheckpointTests
         Assert.That(() => CheckpointNames.Create("folder", ["norm.weight", "model.norm.weight"]),
             Throws.TypeOf<InputException>().With.Message.Contains("the same weight"));
 
-    [Test]
-    public void Open_WithoutWeights_SaysWhatIsNeeded()
+    [TestCase("pytorch-bin", "phi1.5")]
+    [TestCase("pytorch-bin-sharded", "gemma")]
+    public void Open_TorchFiles_GiveTheModelTheyComeFrom(string variant, string model)
     {
-        _folder.Write("bin/pytorch_model.bin", "");
-        Assert.Multiple(() =>
+        using Checkpoint expected = Checkpoint.Open(SharedFolder.Require("goldens/models/" + model));
+        using Checkpoint checkpoint = Checkpoint.Open(SharedFolder.Require("goldens/variants/" + variant));
+        Assert.That(checkpoint.Names.Canonical, Is.EquivalentTo(expected.Names.Canonical));
+        foreach (string name in expected.Names.Canonical) Assert.That(checkpoint.ReadFloat32(name).AsSpan().SequenceEqual(expected.ReadFloat32(name)), name);
+    }
+
+    [Test]
+    public void Open_WithoutWeights_SaysWhatIsNeeded() => Assert.Multiple(() =>
+    {
+        Assert.That(() => Checkpoint.Open(_folder.File("absent")), Throws.TypeOf<InputException>().With.Message.Contains("no such folder"));
+        Assert.That(() => Checkpoint.Open(_folder.Path), Throws.TypeOf<InputException>().With.Message.Contains("none of model.safetensors, "));
+    });
+
+    [TestCase(DType.F32)]
+    [TestCase(DType.F16)]
+    [TestCase(DType.BF16)]
+    public void IsFinite_FindsOneBadValueAnywhere(DType dtype)
+    {
+        foreach (int at in (int[])[0, 15, 16, 40, 66])
         {
-            Assert.That(() => Checkpoint.Open(_folder.File("absent")), Throws.TypeOf<InputException>().With.Message.Contains("no such folder"));
-            Assert.That(() => Checkpoint.Open(_folder.Path), Throws.TypeOf<InputException>().With.Message.Contains("neither model.safetensors nor"));
-            Assert.That(() => Checkpoint.Open(_folder.File("bin")),
-                Throws.TypeOf<InputException>().With.Message.Contains("converted to safetensors"));
-        });
+            foreach (float bad in (float[])[float.NaN, float.PositiveInfinity, float.NegativeInfinity])
+            {
+                float[] values = new float[67];
+                values[(at + 1) % values.Length] = 65504;
+                string path = _folder.File($"{dtype}-{at}-{bad.GetHashCode()}.safetensors");
+                SafeTensorsWriter.Write(path, [TensorSource.FromFloat32("good", new Shape(67), values.ToArray(), dtype)]);
+                using (SafeTensorsFile file = SafeTensorsFile.Open(path)) Assert.That(file.IsFinite("good"));
+                values[at] = bad;
+                SafeTensorsWriter.Write(path, [TensorSource.FromFloat32("bad", new Shape(67), values, dtype)]);
+                using (SafeTensorsFile file = SafeTensorsFile.Open(path)) Assert.That(file.IsFinite("bad"), Is.False);
+            }
+        }
     }
 
     [TestCase("""{"weight_map":{"a":"1.safetensors","b":"2.safetensors"}}""", "shard 2.safetensors is missing")]

@@ -178,9 +178,9 @@ internal sealed class SafeTensorsTests
         {
             File.WriteAllBytes(path, bytes);
             using SafeTensorsFile file = SafeTensorsFile.Open(path);
-            foreach (SafeTensor tensor in file.Tensors)
+            foreach (StoredTensor tensor in file.Tensors)
             {
-                if (SafeTensorTypes.ToDType(tensor.StoredType)?.IsFloat() == true) file.ReadFloat32(tensor.Name);
+                if (TensorTypes.ToDType(tensor.StoredType)?.IsFloat() == true) file.ReadFloat32(tensor.Name);
             }
         });
     }

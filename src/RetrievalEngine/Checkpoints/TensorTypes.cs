@@ -3,7 +3,7 @@ using RetrievalEngine.Compute;
 namespace RetrievalEngine.Checkpoints;
 
 /// <summary>The type words of the safetensors format.</summary>
-internal static class SafeTensorTypes
+internal static class TensorTypes
 {
     /// <summary>Bytes of one element; 0 for a word the format does not have. Types of less than a byte (F4, F6) are not read.</summary>
     public static int Size(string storedType) => storedType switch
