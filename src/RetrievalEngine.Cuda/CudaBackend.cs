@@ -56,14 +56,17 @@ public sealed unsafe partial class CudaBackend : IBackend
     /// <summary>Bytes that no program uses on the device now.</summary>
     public long FreeBytes => _context.Memory.Free;
 
-    /// <summary>What ops need for themselves while they run: mark, allocate, release. Work is done in order, so what is released may be used again at once.</summary>
+    /// <summary>
+    /// What ops need for themselves while they run: mark, allocate, release. Work is done in order, so what is released may be used again at once.
+    /// </summary>
     internal Arena Scratch { get; }
 
     /// <summary>The stream of all work.</summary>
     internal CudaStream Stream => _stream;
 
     /// <summary>
-    /// A backend on GPU number <paramref name="ordinal"/>, or one sentence why there is none: no driver, no device, too old, out of memory, no kernels. Never throws.
+    /// A backend on GPU number <paramref name="ordinal"/>, or one sentence why there is none: no driver, no device, too old, out of memory, no
+    /// kernels. Never throws.
     /// </summary>
     public static bool TryCreate(int ordinal, DType activationDType, [NotNullWhen(true)] out CudaBackend? backend, out string reason)
     {
@@ -103,7 +106,8 @@ public sealed unsafe partial class CudaBackend : IBackend
 
     /// <summary>
     /// Queues kernel <paramref name="kernel"/> of kernels/<paramref name="file"/>.cu with <paramref name="threads"/> threads in each block of
-    /// <paramref name="grid"/> and <paramref name="sharedBytes"/> of dynamic shared memory. Arguments must have exactly the kernel's types (<see cref="KernelArgument"/>).
+    /// <paramref name="grid"/> and <paramref name="sharedBytes"/> of dynamic shared memory. Arguments must have exactly the kernel's types (<see
+    /// cref="KernelArgument"/>).
     /// </summary>
     private void Launch(string file, KernelName kernel, Grid grid, int threads, int sharedBytes, ReadOnlySpan<KernelArgument> arguments)
     {

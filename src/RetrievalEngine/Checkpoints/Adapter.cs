@@ -7,7 +7,8 @@ using RetrievalEngine.Compute;
 namespace RetrievalEngine.Checkpoints;
 
 /// <summary>
-/// A PEFT adapter folder: <c>adapter_config.json</c> and <c>adapter_model.safetensors</c> (or <c>adapter_model.bin</c>) with <c>base_model.model.MODULE.lora_A.weight</c> [R, in],
+/// A PEFT adapter folder: <c>adapter_config.json</c> and <c>adapter_model.safetensors</c> (or <c>adapter_model.bin</c>) with
+/// <c>base_model.model.MODULE.lora_A.weight</c> [R, in],
 /// <c>….lora_B.weight</c> [out, R] and the weights of <c>modules_to_save</c>. Names come out canonical, whichever class of transformers the adapter
 /// was trained on.
 /// </summary>

@@ -8,7 +8,8 @@ namespace RetrievalEngine.Checkpoints;
 
 /// <summary>
 /// The weights of a Hugging Face folder: <c>model.safetensors</c>, or shards listed in <c>model.safetensors.index.json</c>, or without either of them
-/// <c>pytorch_model.bin</c> or its shards. Tensors go by the names they are stored under; <see cref="Names"/> finds them by the names that models ask for. Tensors that <see cref="Load"/> returns on the CPU view
+/// <c>pytorch_model.bin</c> or its shards. Tensors go by the names they are stored under; <see cref="Names"/> finds them by the names that models ask
+/// for. Tensors that <see cref="Load"/> returns on the CPU view
 /// the mapped files: dispose them first.
 /// </summary>
 public sealed class Checkpoint : IDisposable

@@ -240,7 +240,9 @@ public sealed partial record ModelConfig
         return windows;
     }
 
-    /// <summary>How many keys a window has, the query's own included (-1: the family has no windows), and which layers have one where they are not listed.</summary>
+    /// <summary>
+    /// How many keys a window has, the query's own included (-1: the family has no windows), and which layers have one where they are not listed.
+    /// </summary>
     private static (int Window, Func<int, bool> Slides) ReadWindowRule(JsonFields fields, ConfigFamily family)
     {
         if (family.ModelType == "modernbert")

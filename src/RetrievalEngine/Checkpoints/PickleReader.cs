@@ -6,7 +6,8 @@ using System.Linq;
 namespace RetrievalEngine.Checkpoints;
 
 /// <summary>
-/// The part of Python's pickle format that a saved dictionary of PyTorch tensors needs, and nothing else: any other opcode, and any global that is not a way to say "tensor", is
+/// The part of Python's pickle format that a saved dictionary of PyTorch tensors needs, and nothing else: any other opcode, and any global that is
+/// not a way to say "tensor", is
 /// refused by name. Nothing is ever called. https://github.com/python/cpython/blob/main/Lib/pickletools.py
 /// </summary>
 internal ref struct PickleReader
@@ -47,7 +48,8 @@ internal ref struct PickleReader
     public readonly int Position => _at;
 
     /// <summary>
-    /// The next object: null, bool, long, double, string, <c>object?[]</c> (tuple), <see cref="List{T}"/>, <see cref="PickledDictionary"/>, <see cref="PickledGlobal"/>,
+    /// The next object: null, bool, long, double, string, <c>object?[]</c> (tuple), <see cref="List{T}"/>, <see cref="PickledDictionary"/>, <see
+    /// cref="PickledGlobal"/>,
     /// <see cref="PickledStorage"/> or <see cref="PickledTensor"/>.
     /// </summary>
     /// <exception cref="InputException">It is damaged, or holds something else.</exception>

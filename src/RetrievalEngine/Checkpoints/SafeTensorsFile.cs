@@ -5,7 +5,8 @@ using RetrievalEngine.Compute.Cpu;
 namespace RetrievalEngine.Checkpoints;
 
 /// <summary>
-/// A safetensors file: 8 bytes header length (little endian), a JSON header, then the tensors' bytes (https://github.com/huggingface/safetensors). Opening checks the whole
+/// A safetensors file: 8 bytes header length (little endian), a JSON header, then the tensors' bytes (https://github.com/huggingface/safetensors).
+/// Opening checks the whole
 /// header.
 /// </summary>
 public sealed class SafeTensorsFile : TensorFile

@@ -8,7 +8,8 @@ using RetrievalEngine.Compute.Cpu;
 namespace RetrievalEngine.Checkpoints;
 
 /// <summary>
-/// A file of named tensors, mapped: pages of weights come in when they are used. Tensors that <see cref="Load"/> returns on the CPU view the mapping: dispose them first.
+/// A file of named tensors, mapped: pages of weights come in when they are used. Tensors that <see cref="Load"/> returns on the CPU view the mapping:
+/// dispose them first.
 /// </summary>
 public abstract class TensorFile : IDisposable
 {

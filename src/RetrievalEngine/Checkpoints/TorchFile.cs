@@ -8,8 +8,10 @@ using RetrievalEngine.Compute.Cpu;
 namespace RetrievalEngine.Checkpoints;
 
 /// <summary>
-/// A dictionary of tensors that <c>torch.save</c> wrote (<c>pytorch_model.bin</c>, <c>adapter_model.bin</c>): a zip archive whose <c>data.pkl</c> says what tensors there are and whose
-/// <c>data/N</c> hold their numbers; or, of PyTorch before 1.6, the same behind each other without the zip. Nothing in the file is executed (<see cref="PickleReader"/>).
+/// A dictionary of tensors that <c>torch.save</c> wrote (<c>pytorch_model.bin</c>, <c>adapter_model.bin</c>): a zip archive whose <c>data.pkl</c>
+/// says what tensors there are and whose
+/// <c>data/N</c> hold their numbers; or, of PyTorch before 1.6, the same behind each other without the zip. Nothing in the file is executed (<see
+/// cref="PickleReader"/>).
 /// </summary>
 public sealed class TorchFile : TensorFile
 {

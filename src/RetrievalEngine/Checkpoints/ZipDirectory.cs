@@ -6,7 +6,8 @@ using RetrievalEngine.Compute.Cpu;
 namespace RetrievalEngine.Checkpoints;
 
 /// <summary>
-/// Where the entries of a zip archive lie, for entries that are stored without compression (as PyTorch stores all): then they can be mapped like any other file. Zip and zip64,
+/// Where the entries of a zip archive lie, for entries that are stored without compression (as PyTorch stores all): then they can be mapped like any
+/// other file. Zip and zip64,
 /// https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT.
 /// </summary>
 internal sealed class ZipDirectory

@@ -15,7 +15,8 @@ internal sealed record BatchTensors(Tensor TokenIds, Tensor PositionIds, Tensor 
     public long Tokens => TokenIds.Shape[0];
 
     /// <summary>
-    /// Uploads <paramref name="batch"/> into <paramref name="arena"/>. With a <paramref name="paddingId"/> positions are RoBERTa's: padding has its own id, other tokens count from
+    /// Uploads <paramref name="batch"/> into <paramref name="arena"/>. With a <paramref name="paddingId"/> positions are RoBERTa's: padding has its
+    /// own id, other tokens count from
     /// the one after it.
     /// </summary>
     public static BatchTensors Upload(IBackend backend, PackedBatch batch, int? paddingId, Arena arena)

@@ -6,7 +6,9 @@ using RetrievalEngine.Compute;
 
 namespace RetrievalEngine.Models;
 
-/// <summary>Weights of a Hugging Face folder. On the CPU matrices view the mapped file. What does not fit is collected and named when the network is complete.</summary>
+/// <summary>
+/// Weights of a Hugging Face folder. On the CPU matrices view the mapped file. What does not fit is collected and named when the network is complete.
+/// </summary>
 internal sealed class CheckpointWeights(Checkpoint checkpoint, string modelType) : IWeightSource
 {
     private const int NamedProblems = 20;

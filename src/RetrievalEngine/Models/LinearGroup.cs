@@ -16,7 +16,9 @@ internal sealed class LinearGroup
         _linears = linears;
     }
 
-    /// <summary>y[i] [T, out] = f(x·Wᵀ + bias + adapter), allocated in <paramref name="arena"/>. <paramref name="seed"/> picks the dropout masks; 0 for none.</summary>
+    /// <summary>
+    /// y[i] [T, out] = f(x·Wᵀ + bias + adapter), allocated in <paramref name="arena"/>. <paramref name="seed"/> picks the dropout masks; 0 for none.
+    /// </summary>
     public Tensor[] Forward(Tensor x, ulong seed, Arena arena, out Saved saved, Activation activation = Activation.None)
     {
         Projection[] projections = Array.ConvertAll(_linears, linear => linear.Projection);

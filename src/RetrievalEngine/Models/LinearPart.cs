@@ -3,7 +3,8 @@ using RetrievalEngine.Compute;
 namespace RetrievalEngine.Models;
 
 /// <summary>
-/// Some outputs of a linear map: all, or those of one of the maps that a checkpoint stores in one matrix (ModernBERT's q, k and v). The parts share the adapter's A.
+/// Some outputs of a linear map: all, or those of one of the maps that a checkpoint stores in one matrix (ModernBERT's q, k and v). The parts share
+/// the adapter's A.
 /// </summary>
 internal readonly record struct LinearPart(Linear Linear, long First, long Outputs)
 {

@@ -19,7 +19,10 @@ internal sealed class ModelBuilder(IBackend backend, IWeightSource weights, Mode
     /// <summary>What <c>config.json</c> says.</summary>
     public ModelConfig Config => config;
 
-    /// <summary>The weights called <paramref name="name"/>. Vectors (norms, biases) are widened to F32; matrices stay as stored, and are widened where they are used.</summary>
+    /// <summary>
+    /// The weights called <paramref name="name"/>. Vectors (norms, biases) are widened to F32; matrices stay as stored, and are widened where they
+    /// are used.
+    /// </summary>
     /// <exception cref="InputException">Missing, or of another shape.</exception>
     public Parameter Parameter(string name, params ReadOnlySpan<long> shape) => Take(name, new Shape(shape), wide: shape.Length == 1);
 
@@ -35,7 +38,10 @@ internal sealed class ModelBuilder(IBackend backend, IWeightSource weights, Mode
         return linear;
     }
 
-    /// <summary>The RMSNorm <paramref name="name"/> over rows of <paramref name="width"/> elements (0: the hidden width), its weights meant as <paramref name="offset"/> + weight.</summary>
+    /// <summary>
+    /// The RMSNorm <paramref name="name"/> over rows of <paramref name="width"/> elements (0: the hidden width), its weights meant as <paramref
+    /// name="offset"/> + weight.
+    /// </summary>
     public Norm RmsNorm(string name, int width = 0, float offset = 0) =>
         new(backend, isRms: true, Parameter($"{name}.weight", width == 0 ? config.HiddenSize : width), bias: null, (float)config.NormEps, offset);
 

@@ -19,7 +19,10 @@ internal static class RopeFrequencies
         return frequencies;
     }
 
-    /// <summary>Llama 3's scaling: long wavelengths are stretched by the factor, short ones kept, those between blended (transformers, <c>_compute_llama3_parameters</c>).</summary>
+    /// <summary>
+    /// Llama 3's scaling: long wavelengths are stretched by the factor, short ones kept, those between blended (transformers,
+    /// <c>_compute_llama3_parameters</c>).
+    /// </summary>
     private static float Llama3(float frequency, RopeScaling scaling)
     {
         double wavelength = 2 * Math.PI / frequency;

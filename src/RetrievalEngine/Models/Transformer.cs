@@ -9,7 +9,9 @@ using RetrievalEngine.Text;
 
 namespace RetrievalEngine.Models;
 
-/// <summary>The backbone of every family: input embedding, layers, final norm. Holds weights, never activations, so that it may serve several threads at once.</summary>
+/// <summary>
+/// The backbone of every family: input embedding, layers, final norm. Holds weights, never activations, so that it may serve several threads at once.
+/// </summary>
 public sealed class Transformer : IDisposable
 {
     private readonly IBackend _backend;
@@ -96,7 +98,8 @@ public sealed class Transformer : IDisposable
     }
 
     /// <summary>
-    /// The forward pass of training. <paramref name="seed"/> picks the dropout masks (0: no dropout). With <paramref name="checkpoint"/> only each layer's input is kept and the
+    /// The forward pass of training. <paramref name="seed"/> picks the dropout masks (0: no dropout). With <paramref name="checkpoint"/> only each
+    /// layer's input is kept and the
     /// layer is computed again in <see cref="Backward"/> (Chen et al. 2016).
     /// </summary>
     public TransformerActivations ForwardTraining(PackedBatch batch, ulong seed, bool checkpoint, Arena arena)

@@ -92,7 +92,8 @@ public sealed class TrainingVerifier(IBackend backend)
     }
 
     /// <summary>
-    /// One item over all gradients, the worst named. The key bias of BERT's attention has no gradient in exact arithmetic (it shifts all logits of a query alike): what is left is rounding and
+    /// One item over all gradients, the worst named. The key bias of BERT's attention has no gradient in exact arithmetic (it shifts all logits of a
+    /// query alike): what is left is rounding and
     /// is held against the largest gradient of the file.
     /// </summary>
     private IEnumerable<VerificationItem> Gradients(string item, Transformer model, ParameterBlock block, SafeTensorsFile expected, Func<string, string> nameOf)

@@ -7,7 +7,8 @@ using System.Xml.Linq;
 namespace RetrievalEngine.Tests.Architecture;
 
 /// <summary>
-/// Who may use whom (design §2). Projects: Compute ← RetrievalEngine ← Cli, Compute ← Cuda ← Cli. Inside RetrievalEngine the folders are namespaces with the edges below;
+/// Who may use whom (design §2). Projects: Compute ← RetrievalEngine ← Cli, Compute ← Cuda ← Cli. Inside RetrievalEngine the folders are namespaces
+/// with the edges below;
 /// everything may use the root namespace and Compute. Each violation is one sentence that names file and edge.
 /// </summary>
 internal static partial class ArrowChecker

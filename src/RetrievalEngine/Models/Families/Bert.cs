@@ -3,7 +3,8 @@ using RetrievalEngine.Checkpoints;
 namespace RetrievalEngine.Models.Families;
 
 /// <summary>
-/// BERT and its small descendants (MiniLM), RoBERTa and XLM-R: post-norm encoder with LayerNorm, learned positions, segment vectors and a plain feed-forward. RoBERTa counts
+/// BERT and its small descendants (MiniLM), RoBERTa and XLM-R: post-norm encoder with LayerNorm, learned positions, segment vectors and a plain
+/// feed-forward. RoBERTa counts
 /// positions from padding's id.
 /// </summary>
 internal static class Bert

@@ -3,7 +3,8 @@ using System;
 namespace RetrievalEngine.Models.Families;
 
 /// <summary>
-/// Gemma: Llama with word vectors times √H and norm weights stored as their difference from 1. Gemma 2: also norms behind attention and feed-forward, a cap on attention
+/// Gemma: Llama with word vectors times √H and norm weights stored as their difference from 1. Gemma 2: also norms behind attention and feed-forward,
+/// a cap on attention
 /// logits, a window in every other layer.
 /// </summary>
 internal static class Gemma

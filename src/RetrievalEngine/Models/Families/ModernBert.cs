@@ -3,7 +3,8 @@ using RetrievalEngine.Checkpoints;
 namespace RetrievalEngine.Models.Families;
 
 /// <summary>
-/// ModernBERT: pre-norm encoder with LayerNorm, rotary positions and a gated feed-forward; most layers see a window to both sides and have their own rotary base. q, k and v
+/// ModernBERT: pre-norm encoder with LayerNorm, rotary positions and a gated feed-forward; most layers see a window to both sides and have their own
+/// rotary base. q, k and v
 /// are stored in one matrix, and so are the two maps into the feed-forward.
 /// </summary>
 internal static class ModernBert

@@ -3,7 +3,10 @@ using RetrievalEngine.Compute;
 
 namespace RetrievalEngine.Models.Families;
 
-/// <summary>The encoder of T5 v1.0 (plain feed-forward) and v1.1 (gated): pre-norm with RMSNorm, unscaled logits plus a table of relative positions, no biases.</summary>
+/// <summary>
+/// The encoder of T5 v1.0 (plain feed-forward) and v1.1 (gated): pre-norm with RMSNorm, unscaled logits plus a table of relative positions, no
+/// biases.
+/// </summary>
 internal static class T5
 {
     /// <summary>Assembles the network.</summary>
