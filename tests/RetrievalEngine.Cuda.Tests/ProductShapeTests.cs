@@ -1,0 +1,68 @@
+using System;
+using System.Linq;
+using System.Runtime.InteropServices;
+using NUnit.Framework;
+using RetrievalEngine.Compute;
+using RetrievalEngine.Cuda.Products;
+using RetrievalEngine.TestKit;
+
+namespace RetrievalEngine.Cuda.Tests;
+
+/// <summary>Matrix products in every shape of block: which one a launch takes is a matter of speed alone.</summary>
+[TestFixture]
+[Category("Ops")]
+internal sealed class ProductShapeTests
+{
+    private const int M = 140, N = 280, K = 72;
+    private CudaBackend _backend = null!;
+
+    [OneTimeSetUp]
+    public void Create()
+    {
+        if (CudaLibrary.Missing is { } reason) Toolchain.SkipOrFail(reason);
+        Assert.That(CudaBackend.TryCreate(0, DType.BF16, out CudaBackend? backend, out string why), why);
+        _backend = backend!;
+    }
+
+    [OneTimeTearDown]
+    public void Dispose() => _backend?.Dispose();
+
+    [Test]
+    public void All_shapes_give_the_same_bits([Values] bool transA, [Values] bool transB, [Values(DType.BF16, DType.F16, DType.F32)] DType dtype)
+    {
+        RandomTensors random = new(5);
+        double[] a = random.Normal(M * K, dtype: dtype), b = random.Normal(K * N, dtype: dtype), bias = random.Normal(N);
+        double[] expected = NaiveProduct.Multiply(a, b, M, N, K, transA, transB);
+        for (int i = 0; i < expected.Length; i++) expected[i] = 0.5 * expected[i] + bias[i % N];
+        using GuardedTensors tensors = new(_backend, 16);
+        tensors.Add("a", transA ? new Shape(K, M) : new Shape(M, K), dtype, Storage.Pack(a, dtype));
+        tensors.Add("b", transB ? new Shape(N, K) : new Shape(K, N), dtype, Storage.Pack(b, dtype));
+        tensors.Add("bias", new Shape(N), DType.F32, Storage.Pack(bias, DType.F32));
+
+        float[]? first = null;
+        foreach (ProductShape shape in ProductShape.All.Where(s => s.Has(transA, transB)))
+        {
+            byte[] poison = new byte[M * N * sizeof(float)];
+            Array.Fill(poison, (byte)0xFF);
+            tensors.Add("c", new Shape(M, N), DType.F32, poison);
+            _backend.MatMul(tensors["a"], tensors["b"], tensors["c"], transA, transB, 0.5f, false, tensors["bias"], Activation.None, shape);
+            float[] c = MemoryMarshal.Cast<byte, float>(tensors.Download("c")).ToArray();
+            tensors.CheckGuards();
+            first ??= c;
+            Assert.That(c.AsSpan().SequenceEqual(first), $"{shape.Name} differs from {ProductShape.All.First(s => s.Has(transA, transB)).Name}");
+        }
+
+        Agreement.Check("c", Array.ConvertAll(first!, value => (double)value), expected, 2e-5);
+    }
+
+    [Test]
+    public void Few_rows_take_small_blocks_and_many_wide_ones()
+    {
+        Assert.That(Choice(1, 4096), Is.EqualTo("small"));
+        Assert.That(Choice(32, 4096), Is.EqualTo("small"));
+        Assert.That(Choice(512, 4096), Is.EqualTo("large"));
+        Assert.That(Choice(8192, 4096), Is.EqualTo("wide"));
+
+        static string Choice(long m, long n) => ProductShape.All.MinBy(shape => shape.Time(shape.Blocks(m, n), 132))!.Name;
+    }
+}
