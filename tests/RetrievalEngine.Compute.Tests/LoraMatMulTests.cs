@@ -30,6 +30,12 @@ internal sealed class LoraMatMulTests(TestBackend backend)
         yield return new Case(300, 300, [new Part(75, 16), new Part(33, 16)], Bias: true);
         yield return new Case(300, 70, [new Part(33, 16), new Part(40, 8)], Dropout: 0.1f, Accumulate: true);
         yield return new Case(150, 1100, [new Part(20, 16)], Weights: DType.BF16, Full: false);
+        // More tokens and more outputs than a part of a sum; the largest rank; more projections than one launch takes; everything at whole vectors.
+        yield return new Case(1100, 24, [new Part(16, 5)], Dropout: 0.2f, Bias: true);
+        yield return new Case(7, 16, [new Part(1030, 3)], Full: false);
+        yield return new Case(9, 40, [new Part(30, 256), new Part(8, 70)], Dropout: 0.4f);
+        yield return new Case(4, 11, [.. Enumerable.Range(8, 10).Select(i => new Part(i, i % 3 * 2))], Bias: true);
+        yield return new Case(70, 64, [new Part(48, 16), new Part(32, 8)], Dropout: 0.2f, Bias: true, Accumulate: true, Activation: Activation.Silu);
     }
 
     [TestCaseSource(nameof(Cases))]
@@ -71,6 +77,25 @@ internal sealed class LoraMatMulTests(TestBackend backend)
         else if (c.Dx) call.Output("dx", v.Dx, Rounded, c.M, c.K);
         call.Check((device, t) => device.LoraMatMulBackward(
             All(c, t, "dy"), t["x"], Projections(c, t), new Dropout(c.Dropout, 11), All(c, t, "s"), Gradients(c, t), t["dx"], c.Accumulate));
+    }
+
+    [Test]
+    public void An_adapter_whose_B_is_zero_changes_no_bit([Values(16, 5)] int rank)
+    {
+        const int M = 70, K = 80, N = 40;
+        IBackend device = backend.Device.Value;
+        DType dtype = device.ActivationDType;
+        RandomTensors random = new(9);
+        using GuardedTensors t = new(device, backend.Alignment);
+        t.Add("x", new Shape(M, K), dtype, Storage.Pack(random.Normal(M * K, dtype: dtype), dtype));
+        t.Add("w", new Shape(N, K), DType.F32, Storage.Pack(random.Normal(N * K), DType.F32));
+        t.Add("a", new Shape(rank, K), DType.F32, Storage.Pack(random.Normal(rank * K), DType.F32));
+        t.Add("b", new Shape(N, rank), DType.F32, new byte[N * rank * 4]);
+        t.Add("s", new Shape(M, rank), dtype, new byte[M * rank * dtype.Size()]);
+        foreach (string y in (string[])["plain", "adapted"]) t.Add(y, new Shape(M, N), dtype, new byte[M * N * dtype.Size()]);
+        device.LoraMatMulForward(t["x"], [new Projection(t["w"])], default, [default], [t["plain"]]);
+        device.LoraMatMulForward(t["x"], [new Projection(t["w"], A: t["a"], B: t["b"], Scale: Scale)], new Dropout(0.1f, 1), [t["s"]], [t["adapted"]]);
+        Assert.That(t.Download("adapted"), Is.EqualTo(t.Download("plain")));
     }
 
     [Test]
