@@ -56,6 +56,27 @@ internal sealed class ProductShapeTests
     }
 
     [Test]
+    public unsafe void Fragments_are_read_without_bank_conflicts([Values] bool transA, [Values] bool transB)
+    {
+        if (!CudaLibrary.IsEmulated) Assert.Ignore("only the emulated driver counts them");
+        using GuardedTensors tensors = new(_backend, 16);
+        foreach ((string name, int rows, int columns) in new[] { ("a", transA ? K : M, transA ? M : K), ("b", transB ? N : K, transB ? K : N), ("c", M, N) })
+            tensors.Add(name, new Shape(rows, columns), DType.BF16, new byte[2 * rows * columns]);
+        nint library = NativeLibrary.Load(Environment.GetEnvironmentVariable("RETRIEVAL_LIBCUDA")!);
+        var read = (delegate* unmanaged<byte*, Counters*, int>)NativeLibrary.GetExport(library, "emulateGetCounters");
+        foreach (ProductShape shape in ProductShape.All.Where(s => s.Has(transA, transB)))
+        {
+            _backend.MatMul(tensors["a"], tensors["b"], tensors["c"], transA, transB, 1, false, default, Activation.None, shape);
+            _backend.Synchronize();
+            Counters counters;
+            fixed (byte* name = System.Text.Encoding.UTF8.GetBytes($"matmul_{shape.Name}_{(transA ? 't' : 'n')}{(transB ? 't' : 'n')}_bf16\0"))
+                Assert.That(read(name, &counters), Is.Zero);
+            Assert.That(counters.MatrixPhases, Is.Positive);
+            Assert.That(counters.MatrixConflicts, Is.Zero, shape.Name);
+        }
+    }
+
+    [Test]
     public void Few_rows_take_small_blocks_and_many_wide_ones()
     {
         Assert.That(Choice(1, 4096), Is.EqualTo("small"));
@@ -64,5 +85,11 @@ internal sealed class ProductShapeTests
         Assert.That(Choice(8192, 4096), Is.EqualTo("wide"));
 
         static string Choice(long m, long n) => ProductShape.All.MinBy(shape => shape.Time(shape.Blocks(m, n), 132))!.Name;
+    }
+
+    // Of one kernel: kernels/emulate/runtime.h.
+    private struct Counters
+    {
+        public ulong Launches, MatrixPhases, MatrixConflicts, AsyncCopies;
     }
 }
