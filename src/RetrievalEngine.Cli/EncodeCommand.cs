@@ -17,7 +17,7 @@ internal static class EncodeCommand
 
         Examples:
           retrieval encode --model all-MiniLM-L6-v2 --input scifact/corpus.jsonl --output emb/scifact
-          retrieval encode --model Qwen2-0.5B --adapter runs/lora --input corpus.jsonl --output emb/corpus --dtype float16
+          retrieval encode --model Qwen2-0.5B --adapter runs/lora --input corpus.jsonl --output emb/corpus --store-dtype float16
           retrieval encode --model Qwen2-0.5B --adapter runs/lora --input queries.jsonl --query --output emb/queries
 
         How a text becomes a vector (prefixes, lengths, pooling, normalisation) is what training wrote beside the adapter or model, else what the
@@ -42,24 +42,24 @@ internal static class EncodeCommand
             Required = true,
         };
         Option<bool> query = new("--query", "--encode-is-query") { Description = "The input holds queries, not passages" };
-        Option<string> dtype = new("--dtype")
+        Option<string> storeDType = new("--store-dtype")
         {
             Description = "Type of the stored numbers: float32, float16, bfloat16",
             HelpName = "TYPE",
             DefaultValueFactory = _ => "float32",
         };
-        dtype.AcceptOnlyFromAmong("float32", "float16", "bfloat16");
+        storeDType.AcceptOnlyFromAmong("float32", "float16", "bfloat16");
         Option<int?> batchTokens = CommonOptions.Count(
             "--batch-tokens", $"Most tokens of a batch (default {TextEncoder.DefaultBatchTokens}); it does not change the vectors");
         Option<int?> rowsPerShard =
             CommonOptions.Count("--rows-per-shard", $"Vectors of a shard (default {EncodeOptions.DefaultRowsPerShard}): the most that a kill costs");
         ContractOptions contract = new();
-        Option<int> threads = CommonOptions.Threads();
+        BackendSelection device = new();
         Option<bool> quiet = CommonOptions.Quiet();
         Option<bool> json = CommonOptions.Json();
-        Command command = new("encode", Help) { model, adapter, input, output, query, dtype, batchTokens, rowsPerShard };
+        Command command = new("encode", Help) { model, adapter, input, output, query, storeDType, batchTokens, rowsPerShard };
         foreach (Option option in contract.All) command.Add(option);
-        command.Add(threads);
+        foreach (Option option in device.All) command.Add(option);
         command.Add(quiet);
         command.Add(json);
         command.SetAction((parsed, stop) =>
@@ -71,19 +71,19 @@ internal static class EncodeCommand
                 Input = parsed.GetRequiredValue(input),
                 Output = parsed.GetRequiredValue(output),
                 Side = parsed.GetValue(query) ? EncodingSide.Query : EncodingSide.Passage,
-                DType = EmbeddingManifest.ParseDType(parsed.GetRequiredValue(dtype))!.Value,
+                DType = EmbeddingManifest.ParseDType(parsed.GetRequiredValue(storeDType))!.Value,
                 BatchTokens = parsed.GetValue(batchTokens) ?? TextEncoder.DefaultBatchTokens,
                 RowsPerShard = parsed.GetValue(rowsPerShard) ?? EncodeOptions.DefaultRowsPerShard,
                 Overrides = contract.Read(parsed),
             };
-            return Task.FromResult(Run(options, parsed.GetValue(threads), parsed.GetValue(quiet), parsed.GetValue(json), stop));
+            using IBackend backend = device.Create(parsed, parsed.GetValue(quiet));
+            return Task.FromResult(Run(backend, options, parsed.GetValue(quiet), parsed.GetValue(json), stop));
         });
         return command;
     }
 
-    private static int Run(EncodeOptions options, int threads, bool quiet, bool json, CancellationToken stop)
+    private static int Run(IBackend backend, EncodeOptions options, bool quiet, bool json, CancellationToken stop)
     {
-        using IBackend backend = BackendSelection.Create(threads);
         EncodeSummary summary = ProgressDisplay.Run(quiet, progress => CorpusEncoder.Run(backend, options, progress, stop));
         EmbeddingManifest manifest = summary.Manifest;
         if (!quiet) Warn(manifest, ModelConfig.Load(options.Model));

@@ -58,13 +58,14 @@ internal static class MineCommand
         sampling.AcceptOnlyFromAmong("top", "random");
         Option<ulong> seed = new("--seed") { Description = "Decides the draw", HelpName = "N", DefaultValueFactory = _ => defaults.Seed };
         Option<double> k1 = Bm25Search.K1(), b = Bm25Search.B();
-        Option<int> threads = CommonOptions.Threads();
+        BackendSelection device = new();
         Option<bool> quiet = CommonOptions.Quiet(), json = CommonOptions.Json();
         Command command = new("mine", Help)
         {
             method, index, model, adapter, corpus, format, trainData, queries, qrels, output, number, rangeMin, rangeMax, relative, absolute, minScore, maxScore,
-            sampling, seed, k1, b, threads, quiet, json,
+            sampling, seed, k1, b, quiet, json,
         };
+        foreach (Option option in device.All) command.Add(option);
         command.Validators.Add(result =>
         {
             if (Given(result, method) == Given(result, index)) result.AddError("give either --method bm25 or --index");
@@ -96,14 +97,14 @@ internal static class MineCommand
                     ? TrainingSet.Open(data, corpus: corpusPath, progress: progress)
                     : TrainingSet.OpenJudged(parsed.GetRequiredValue(queries)!, parsed.GetRequiredValue(qrels)!, corpusPath);
                 foreach (string warning in isQuiet ? [] : rows.Warnings) Console.Error.WriteLine($"warning: {warning}");
-                using IBackend backend = BackendSelection.Create(parsed.GetValue(threads));
+                using IBackend backend = device.Create(parsed, isQuiet);
                 using DenseIndex? dense = parsed.GetValue(index) is { } folder ? DenseIndex.Open(backend, folder, progress: progress, cancellation: stop) : null;
                 using TextEncoder? encoder = dense?.LoadEncoder(parsed.GetValue(model), parsed.GetValue(adapter), progress, stop);
                 IDocumentRanker ranker = dense is null
                     ? new Bm25Ranker(Bm25Search.Index(documents, new Bm25Options(parsed.GetValue(k1), parsed.GetValue(b)), stop))
                     : DenseRanker.Create(dense, encoder!, documents, rows.Select(row => row.Query), options.RangeMax, progress, stop);
                 HardNegativeMiner miner = new(documents, ranker, options);
-                return miner.MineToFile(rows, parsed.GetRequiredValue(output), Bm25Search.Threads(parsed.GetValue(threads)), progress, stop);
+                return miner.MineToFile(rows, parsed.GetRequiredValue(output), Bm25Search.Threads(device.Threads(parsed)), progress, stop);
             });
             Print(summary, parsed.GetRequiredValue(output), parsed.GetValue(json));
             return Task.FromResult(ExitCodes.Done);

@@ -100,7 +100,7 @@ internal static class ModelCommand
         ModelConfig config = ModelConfig.Parse(File.ReadAllBytes(configFile), configFile);
         int ids = Tokenizer.Load(tokenizerFolder).IdLimit;
         if (ids > config.VocabSize) throw new InputException($"{configFile}: field \"vocab_size\" is {config.VocabSize}, but {tokenizerFolder} has token ids up to {ids - 1}");
-        using IBackend backend = BackendSelection.Create(threads: 1);
+        using IBackend backend = BackendSelection.OnCpu(threads: 1);
         using Transformer model = Transformer.CreateRandom(backend, config, seed);
         TensorSource[] tensors = [.. model.Parameters.Select(p => TensorSource.FromTensor(p.Name, backend, p.Value, dtype))];
         AtomicFile.CreateFolder(output, folder =>

@@ -45,9 +45,9 @@ internal static class ModelMergeCommand
 
     private static void Merge(string modelFolder, string? adapterFolder, string output, DType dtype, int threads, CancellationToken stop)
     {
-        using IBackend backend = BackendSelection.Create(threads);
+        using IBackend backend = BackendSelection.OnCpu(threads);
         EncodingContract contract = EncodingContract.For(modelFolder, adapterFolder, cancellation: stop);
-        using Transformer model = Transformer.Load(backend, modelFolder);
+        using Transformer model = Transformer.Load(backend, modelFolder, exact: true);
         if (adapterFolder is not null) LoraWeights.Load(backend, model, adapterFolder);
         Tokenizer tokenizer = Tokenizer.Load(modelFolder);
         AtomicFile.CreateFolder(output, folder => ModelFolder.Save(backend, model, modelFolder, contract, tokenizer, folder, dtype));

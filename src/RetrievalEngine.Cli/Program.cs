@@ -5,6 +5,7 @@ using System.IO;
 using System.Threading;
 using System.Threading.Tasks;
 using RetrievalEngine.Cli.Demo;
+using RetrievalEngine.Cuda;
 
 namespace RetrievalEngine.Cli;
 
@@ -30,6 +31,7 @@ internal static class Program
             CompareCommand.Create(),
             InfoCommand.Create(),
             ModelCommand.Create(),
+            DevicesCommand.Create(),
             VerifyCommand.Create(),
             TrainCommand.Create(),
             DemoCommand.Create(),
@@ -55,7 +57,7 @@ internal static class Program
         {
             return ExitCodes.Stopped;
         }
-        catch (Exception e) when (e is InputException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is InputException or IOException or UnauthorizedAccessException or CudaException)
         {
             await Console.Error.WriteLineAsync($"retrieval: {e.Message}").ConfigureAwait(false);
             return ExitCodes.BadInput;

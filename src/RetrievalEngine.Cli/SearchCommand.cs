@@ -53,14 +53,15 @@ internal static class SearchCommand
         Option<bool> excludeSelf = new("--exclude-self") { Description = "Leave out the document with the query's id (ArguAna, Quora)" };
         Option<bool> skipChecksums = new("--skip-checksums") { Description = "Do not compare the index's checksums first" };
         Option<double> k1 = Bm25Search.K1(), b = Bm25Search.B();
-        Option<int> threads = CommonOptions.Threads();
+        BackendSelection device = new();
         Option<bool> quiet = CommonOptions.Quiet();
         Option<bool> json = CommonOptions.Json("With --query: print one JSON object");
         Command command = new("search", Help)
         {
             method, index, queries, queryEmbeddings, query, model, adapter, corpus, format, depth, output, runFormat, excludeSelf, skipChecksums,
-            k1, b, threads, quiet, json,
+            k1, b, quiet, json,
         };
+        foreach (Option option in device.All) command.Add(option);
         Option[] ofDense = [index, queryEmbeddings, model, adapter, excludeSelf, skipChecksums], ofBm25 = [k1, b];
         command.Validators.Add(result =>
         {
@@ -100,7 +101,7 @@ internal static class SearchCommand
             {
                 DenseSearch search = new(parsed.GetValue(index)!, parsed.GetValue(model), parsed.GetValue(adapter), best,
                     parsed.GetValue(excludeSelf), parsed.GetValue(skipChecksums));
-                using IBackend backend = BackendSelection.Create(parsed.GetValue(threads));
+                using IBackend backend = device.Create(parsed, isQuiet);
                 return parsed.GetValue(queryEmbeddings) is { } vectors
                     ? search.Search(backend, vectors, progress, stop)
                     : search.Search(backend, Wanted(), isQuiet, progress, stop);
@@ -109,7 +110,7 @@ internal static class SearchCommand
             RunFile SearchBm25(Bm25Options options, int best, bool isQuiet, IProgress<ProgressUpdate> progress)
             {
                 IEnumerable<Document> read = Bm25Search.ReadCorpus(documents!, parsed.GetValue(format), isQuiet, progress);
-                return Bm25Search.Search(Bm25Search.Index(read, options, stop), Wanted(), best, parsed.GetValue(threads), progress, stop);
+                return Bm25Search.Search(Bm25Search.Index(read, options, stop), Wanted(), best, device.Threads(parsed), progress, stop);
             }
 
             Query[] Wanted() => text is null ? [.. Queries.Read(parsed.GetRequiredValue(queries)!)] : [new Query("query", text)];

@@ -84,7 +84,7 @@ internal static class TrainCommand
         Option<int> evalSteps = Number("--eval-steps", "Steps between measurements on the dev set; 0 for one at the end", defaults.EvalSteps, 0);
         Option<int> loggingSteps = Number("--logging-steps", "Steps between lines of the log", defaults.LoggingSteps, 1);
         ContractOptions contract = new();
-        Option<int> threads = CommonOptions.Threads();
+        BackendSelection device = new();
         Option<bool> quiet = CommonOptions.Quiet();
         Option<bool> json = CommonOptions.Json();
 
@@ -96,7 +96,7 @@ internal static class TrainCommand
             checkpointing, batchTokens, saveSteps, saveLimit, evalSteps, loggingSteps,
         };
         foreach (Option option in contract.All) command.Add(option);
-        command.Add(threads);
+        foreach (Option option in device.All) command.Add(option);
         command.Add(quiet);
         command.Add(json);
         command.SetAction((parsed, stop) =>
@@ -153,14 +153,14 @@ internal static class TrainCommand
                     LoggingSteps = parsed.GetValue(loggingSteps),
                 },
             };
-            return Task.FromResult(Run(options, parsed.GetValue(threads), parsed.GetValue(quiet), parsed.GetValue(json), stop));
+            using IBackend backend = device.Create(parsed, parsed.GetValue(quiet));
+            return Task.FromResult(Run(backend, options, parsed.GetValue(quiet), parsed.GetValue(json), stop));
         });
         return command;
     }
 
-    private static int Run(FineTuneOptions options, int threads, bool quiet, bool json, CancellationToken stop)
+    private static int Run(IBackend backend, FineTuneOptions options, bool quiet, bool json, CancellationToken stop)
     {
-        using IBackend backend = BackendSelection.Create(threads);
         TrainingSummary summary = ProgressDisplay.Run(quiet, progress => FineTuner.Run(backend, options, progress, sentence =>
         {
             if (!quiet) Console.Error.WriteLine(sentence);

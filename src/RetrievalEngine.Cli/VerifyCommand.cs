@@ -19,7 +19,7 @@ internal static class VerifyCommand
                 + "metrics with expected.jsonl (the layout of goldens/).",
         };
         Option<bool> json = new("--json") { Description = "One JSON object a line instead of a table." };
-        Option<int> threads = new("--threads") { Description = "Threads; 0 for one a core." };
+        BackendSelection device = new(DType.F32);
         Command command = new("verify",
             """
             Compares what this program computes with what reference implementations computed: hidden states, losses, gradients, optimiser steps, token ids, metrics.
@@ -29,15 +29,19 @@ internal static class VerifyCommand
             Example: retrieval verify ../shared/goldens/models/llama2
             """)
         {
-            path, json, threads,
+            path, json,
         };
-        command.SetAction(parsed => Run(parsed.GetValue(path)!, parsed.GetValue(json), parsed.GetValue(threads)));
+        foreach (Option option in device.All) command.Add(option);
+        command.SetAction(parsed =>
+        {
+            using IBackend backend = device.Create(parsed, quiet: false);
+            return Run(backend, parsed.GetValue(path)!, parsed.GetValue(json));
+        });
         return command;
     }
 
-    private static int Run(string path, bool json, int threads)
+    private static int Run(IBackend backend, string path, bool json)
     {
-        using IBackend backend = BackendSelection.Create(threads);
         int ok = 0, failed = 0, skipped = 0;
         foreach (VerificationItem item in new Verifier(backend).Verify(path))
         {

@@ -56,6 +56,9 @@ public sealed unsafe partial class CudaBackend : IBackend
     /// <summary>Bytes that no program uses on the device now.</summary>
     public long FreeBytes => _context.Memory.Free;
 
+    /// <summary>Where the kernels come from, or why there are none.</summary>
+    public static string Kernels => KernelCatalogue.Description;
+
     /// <summary>
     /// What ops need for themselves while they run: mark, allocate, release. Work is done in order, so what is released may be used again at once.
     /// </summary>

@@ -22,10 +22,13 @@ public sealed unsafe record CudaDevice(
     /// <summary>As compilers call it: <c>sm_80</c>.</summary>
     public string Architecture => $"sm_{Major}{Minor}";
 
+    /// <summary>The newest CUDA that the driver knows: <c>12.4</c>.</summary>
+    public string CudaVersion => $"{DriverVersion / 1000}.{DriverVersion % 1000 / 10}";
+
     /// <summary>Why the kernels cannot run here; null where they can.</summary>
     public string? Unusable =>
         Major < 8 ? $"{this} is too old: the kernels need sm_80 (Ampere) or newer"
-        : DriverVersion < 12000 ? $"the driver is too old: it knows CUDA {Version(DriverVersion)}, and the kernels need 12.0 (driver 525 or newer)"
+        : DriverVersion < 12000 ? $"the driver is too old: it knows CUDA {CudaVersion}, and the kernels need 12.0 (driver 525 or newer)"
         : null;
 
     /// <summary>The GPUs of this machine; none, with the reason, where there is no driver or no device. Never throws.</summary>
@@ -49,7 +52,7 @@ public sealed unsafe record CudaDevice(
         }
         catch (DllNotFoundException)
         {
-            reason = $"the CUDA driver ({CudaDriver.LibraryPath}) was not found";
+            reason = $"the CUDA driver ({CudaDriver.LibraryPath}) {(System.IO.File.Exists(CudaDriver.LibraryPath) ? "cannot be loaded" : "was not found")}";
         }
         catch (BadImageFormatException)
         {
@@ -69,9 +72,6 @@ public sealed unsafe record CudaDevice(
 
     /// <summary><c>NVIDIA H200 (sm_90)</c>.</summary>
     public override string ToString() => $"{Name} ({Architecture})";
-
-    /// <summary><c>12.4</c> for 12040.</summary>
-    internal static string Version(int version) => $"{version / 1000}.{version % 1000 / 10}";
 
     private static CudaDevice Read(int ordinal, int driverVersion)
     {

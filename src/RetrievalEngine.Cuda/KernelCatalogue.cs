@@ -27,6 +27,9 @@ internal sealed class KernelCatalogue(CudaDevice device) : IDisposable
             : Resources.Any(name => name.EndsWith(Extension, StringComparison.Ordinal)) ? null
             : $"this build holds no kernels, because nvcc was not there; cmake/get-cuda.sh gets it, or let {FolderVariable} name a folder of them";
 
+    /// <summary>Where the kernels are, in words.</summary>
+    public static string Description => Missing ?? (Folder is { } folder ? $"in {folder} ({FolderVariable})" : "built into this program");
+
     private static string? Folder => Environment.GetEnvironmentVariable(FolderVariable) is { Length: > 0 } folder ? folder : null;
 
     private static string[] Resources { get; } = typeof(KernelCatalogue).Assembly.GetManifestResourceNames();

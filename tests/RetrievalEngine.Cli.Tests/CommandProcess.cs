@@ -1,6 +1,8 @@
 using System;
+using System.Collections.Generic;
 using System.Diagnostics;
 using System.Linq;
+using System.Threading.Tasks;
 
 namespace RetrievalEngine.Cli.Tests;
 
@@ -12,6 +14,15 @@ internal static class CommandProcess
     /// <summary>Starts <c>retrieval <paramref name="args"/></c>.</summary>
     public static Process Start(params string[] args) => Start("dotnet", [Assembly, .. args]);
 
+    /// <summary>Runs it to its end with some environment variables set, or taken away where the value is null.</summary>
+    public static async Task<CommandRun> RunAsync(Dictionary<string, string?> environment, params string[] args)
+    {
+        using Process process = Start("dotnet", [Assembly, .. args], environment);
+        Task<string> output = process.StandardOutput.ReadToEndAsync(), error = process.StandardError.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        return new CommandRun(process.ExitCode, await output, await error);
+    }
+
     /// <summary>
     /// The same with a limit on the size of files, in the shell's blocks of 1 KiB, which fails writes as a full disk does. The runtime keeps code pages in a
     /// file in memory, which would meet the limit too, unless it is told not to.
@@ -19,9 +30,10 @@ internal static class CommandProcess
     public static Process StartLimited(int fileBlocks, params string[] args) =>
         Start("bash", ["-c", $"trap '' XFSZ; ulimit -f {fileBlocks}; export DOTNET_EnableWriteXorExecute=0; exec \"$@\"", "bash", "dotnet", Assembly, .. args]);
 
-    private static Process Start(string program, string[] args)
+    private static Process Start(string program, string[] args, Dictionary<string, string?>? environment = null)
     {
         ProcessStartInfo start = new(program, args.AsEnumerable()) { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach ((string name, string? value) in environment ?? []) start.Environment[name] = value;
         return Process.Start(start) ?? throw new InvalidOperationException($"{program} did not start");
     }
 }

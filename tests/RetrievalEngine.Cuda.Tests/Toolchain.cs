@@ -14,9 +14,6 @@ namespace RetrievalEngine.Cuda.Tests;
 /// </summary>
 internal static class Toolchain
 {
-    /// <summary>What .ci/run could not fetch; unset otherwise.</summary>
-    private const string DownloadFailedVariable = "RETRIEVAL_DOWNLOAD_FAILED";
-
     /// <summary>The sources: every kernels/*.cu and kernels/hopper/*.cu; none where the tests were carried away from the repository.</summary>
     public static IReadOnlyList<string> Sources { get; } = CudaLibrary.Root is not { } root ? []
         : [.. new[] { "kernels", "kernels/hopper" }.Select(folder => Path.Combine(root, folder)).Where(Directory.Exists)
@@ -32,16 +29,8 @@ internal static class Toolchain
         string? cache = CudaLibrary.Root is { } root ? Path.Combine(root, "artifacts", "cmake", "kernels", "CMakeCache.txt") : null;
         string? line = File.Exists(cache) ? File.ReadLines(cache).FirstOrDefault(l => l.StartsWith("NVCC:", StringComparison.Ordinal)) : null;
         string nvcc = line?[(line.IndexOf('=', StringComparison.Ordinal) + 1)..] ?? "";
-        if (!File.Exists(nvcc)) SkipOrFail("no nvcc was found when this was built; cmake/get-cuda.sh gets it");
+        if (!File.Exists(nvcc)) CiGate.SkipOrFail("no nvcc was found when this was built; cmake/get-cuda.sh gets it");
         return Path.GetDirectoryName(nvcc)!;
-    }
-
-    /// <summary>Ignores the test with <paramref name="reason"/>; in CI that is a failure unless the download of the tools failed.</summary>
-    public static void SkipOrFail(string reason)
-    {
-        string? failed = Environment.GetEnvironmentVariable(DownloadFailedVariable);
-        if (Environment.GetEnvironmentVariable("CI") == "true" && string.IsNullOrEmpty(failed)) Assert.Fail($"{reason} (in CI it must be there)");
-        Assert.Ignore(string.IsNullOrEmpty(failed) ? reason : failed);
     }
 
     /// <summary>What cuobjdump prints.</summary>

@@ -11,14 +11,14 @@ namespace RetrievalEngine.TestKit;
 /// </summary>
 public static unsafe class CudaLibrary
 {
-    private const string LibraryVariable = "RETRIEVAL_LIBCUDA", KernelsVariable = "RETRIEVAL_KERNELS";
+    private const string LibraryVariable = "RETRIEVAL_LIBCUDA";
 
     static CudaLibrary()
     {
-        if (Environment.GetEnvironmentVariable(LibraryVariable) is null && !SystemHasDevice() && Emulated() is { } folder)
+        if (Environment.GetEnvironmentVariable(LibraryVariable) is null && !SystemHasDevice() && EmulatedCuda.Folder is not null)
         {
-            Environment.SetEnvironmentVariable(LibraryVariable, Path.Combine(folder, "libcuda-emulated.so"));
-            Environment.SetEnvironmentVariable(KernelsVariable, Environment.GetEnvironmentVariable(KernelsVariable) ?? Path.Combine(folder, "kernels"));
+            foreach ((string name, string? value) in EmulatedCuda.Variables())
+                Environment.SetEnvironmentVariable(name, Environment.GetEnvironmentVariable(name) ?? value);
         }
 
         IsEmulated = Environment.GetEnvironmentVariable(LibraryVariable)?.Contains("emulated", StringComparison.Ordinal) == true;
@@ -42,9 +42,6 @@ public static unsafe class CudaLibrary
             return null;
         }
     }
-
-    private static string? Emulated() =>
-        Root is { } root && Path.Combine(root, "out", "emulate") is var folder && File.Exists(Path.Combine(folder, "libcuda-emulated.so")) ? folder : null;
 
     /// <summary>Asked without the program's own binding, which would stay bound to the library that it asked.</summary>
     private static bool SystemHasDevice()

@@ -22,7 +22,7 @@ internal sealed unsafe class CudaModule : IDisposable
         {
             int result = CudaDriver.ModuleLoadData(&handle, pointer);
             if (result is CudaDriver.NoBinaryForGpu or CudaDriver.UnsupportedPtxVersion)
-                throw new CudaException("cuModuleLoadData", result, $"{file} holds no code that {device} runs with driver {device.DriverVersion}");
+                throw new CudaException("cuModuleLoadData", result, $"{file} holds no code that {device} runs with a driver for CUDA {device.CudaVersion}");
             CudaDriver.Check(result, $"cuModuleLoadData({file})");
         }
 

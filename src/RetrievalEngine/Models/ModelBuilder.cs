@@ -6,8 +6,11 @@ using RetrievalEngine.Compute;
 
 namespace RetrievalEngine.Models;
 
-/// <summary>Takes weights by canonical name and shape while a family assembles its network, and collects what the network consists of.</summary>
-internal sealed class ModelBuilder(IBackend backend, IWeightSource weights, ModelConfig config) : IDisposable
+/// <summary>
+/// Takes weights by canonical name and shape while a family assembles its network, and collects what the network consists of. Unless <paramref name="exact"/>, matrices
+/// of another type than a 16-bit backend's are rounded to it once, as each product would do again and again.
+/// </summary>
+internal sealed class ModelBuilder(IBackend backend, IWeightSource weights, ModelConfig config, bool exact) : IDisposable
 {
     private readonly List<Parameter> _parameters = [];
     private readonly List<Linear> _linears = [];
@@ -19,10 +22,7 @@ internal sealed class ModelBuilder(IBackend backend, IWeightSource weights, Mode
     /// <summary>What <c>config.json</c> says.</summary>
     public ModelConfig Config => config;
 
-    /// <summary>
-    /// The weights called <paramref name="name"/>. Vectors (norms, biases) are widened to F32; matrices stay as stored, and are widened where they
-    /// are used.
-    /// </summary>
+    /// <summary>The weights called <paramref name="name"/>. Vectors (norms, biases) are widened to F32.</summary>
     /// <exception cref="InputException">Missing, or of another shape.</exception>
     public Parameter Parameter(string name, params ReadOnlySpan<long> shape) => Take(name, new Shape(shape), wide: shape.Length == 1);
 
@@ -84,18 +84,20 @@ internal sealed class ModelBuilder(IBackend backend, IWeightSource weights, Mode
     private Parameter Take(string name, Shape shape, bool wide)
     {
         Tensor value = weights.Load(backend, name, shape, _owned);
-        if (wide && value.DType != DType.F32) value = Widen(value);
+        DType dtype = wide ? DType.F32 : exact || backend.ActivationDType == DType.F32 ? value.DType : backend.ActivationDType;
+        if (value.DType != dtype) value = Convert(value, dtype);
         Parameter parameter = new(name, value);
         _parameters.Add(parameter);
         return parameter;
     }
 
-    private Tensor Widen(Tensor value)
+    private Tensor Convert(Tensor value, DType dtype)
     {
-        DeviceMemory memory = backend.Allocate(value.Count * sizeof(float));
-        _owned.Add(memory);
-        Tensor wide = new(memory, 0, value.Shape, DType.F32);
-        backend.Cast(value, wide);
-        return wide;
+        Tensor converted = new(backend.Allocate(value.Count * dtype.Size()), 0, value.Shape, dtype);
+        _owned.Add(converted.Memory!);
+        backend.Cast(value, converted);
+        _owned.Remove(value.Memory!);
+        value.Memory!.Dispose();
+        return converted;
     }
 }

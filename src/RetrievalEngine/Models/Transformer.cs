@@ -57,22 +57,26 @@ public sealed class Transformer : IDisposable
     /// <summary>The parameters of all attached adapters: A and B of each, in the order of the network.</summary>
     public IReadOnlyList<Parameter> LoraParameters => [.. Linears.Where(l => l.Lora is not null).SelectMany(l => (Parameter[])[l.Lora!.A, l.Lora.B])];
 
-    /// <summary>Reads the Hugging Face folder <paramref name="folder"/>.</summary>
+    /// <summary>
+    /// Reads the Hugging Face folder <paramref name="folder"/>. On a backend that computes in 16 bits matrices are rounded to its type, unless they must stay
+    /// <paramref name="exact"/>: to be trained or written.
+    /// </summary>
     /// <exception cref="InputException">Missing, damaged, or of an unknown family.</exception>
-    public static Transformer Load(IBackend backend, string folder) => Load(backend, folder, Path.Combine(folder, ModelConfig.FileName));
+    public static Transformer Load(IBackend backend, string folder, bool exact = false) =>
+        Load(backend, folder, Path.Combine(folder, ModelConfig.FileName), exact);
 
     /// <summary>The same with the configuration from another file.</summary>
-    internal static Transformer Load(IBackend backend, string folder, string configFile)
+    internal static Transformer Load(IBackend backend, string folder, string configFile, bool exact = false)
     {
         ModelConfig config = ModelConfig.Parse(JsonFields.ReadBytes(configFile), configFile);
-        return Build(backend, new CheckpointWeights(Checkpoint.Open(folder), config.ModelType), config);
+        return Build(backend, new CheckpointWeights(Checkpoint.Open(folder), config.ModelType), config, exact);
     }
 
     /// <summary>A network of <paramref name="config"/> with fresh random weights in F32.</summary>
     public static Transformer CreateRandom(IBackend backend, ModelConfig config, ulong seed)
     {
         ArgumentNullException.ThrowIfNull(config);
-        return Build(backend, new RandomWeights(config.InitializerRange, seed), config);
+        return Build(backend, new RandomWeights(config.InitializerRange, seed), config, exact: true);
     }
 
     /// <summary>Hidden states [T, H] after the final norm, for inference: nothing is kept. They lie in <paramref name="arena"/>.</summary>
@@ -160,9 +164,9 @@ public sealed class Transformer : IDisposable
     /// <summary>Ties the life of <paramref name="owned"/> to the model's.</summary>
     internal void Own(IDisposable owned) => _owned.Insert(0, owned);
 
-    private static Transformer Build(IBackend backend, IWeightSource weights, ModelConfig config)
+    private static Transformer Build(IBackend backend, IWeightSource weights, ModelConfig config, bool exact)
     {
-        ModelBuilder builder = new(backend, weights, config);
+        ModelBuilder builder = new(backend, weights, config, exact);
         try
         {
             return ModelFamilies.Build(config.ModelType, builder);

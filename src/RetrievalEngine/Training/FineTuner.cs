@@ -33,7 +33,7 @@ public static class FineTuner
         using TrainingSet data = TrainingSet.Open(options.TrainData, options.Format, options.Corpus, progress);
         foreach (string warning in data.Warnings) describe($"warning: {warning}");
         DevSet? dev = options.DevData is null ? null : DevSet.Open(options.DevData, options.DevSplit, options.DevCorpusSize);
-        using Transformer model = Transformer.Load(backend, options.Model);
+        using Transformer model = Transformer.Load(backend, options.Model, exact: options.Lora is null && options.StartAdapter is null);
         if (model.Config.UnknownFields.Count > 0)
             describe($"warning: {options.Model}: fields of config.json that this program does not know: {string.Join(", ", model.Config.UnknownFields)}");
         if (contract.Dimensions != model.HiddenSize)

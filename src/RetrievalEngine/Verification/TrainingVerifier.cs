@@ -80,7 +80,7 @@ public sealed class TrainingVerifier(IBackend backend)
     {
         Batch batch = Batch.Read(folder);
         using SafeTensorsFile expected = SafeTensorsFile.Open(Path.Combine(folder, "expected_full.safetensors"));
-        using Transformer model = Transformer.Load(backend, modelFolder);
+        using Transformer model = Transformer.Load(backend, modelFolder, exact: true);
         using ParameterBlock block = new(backend, model.Parameters);
         using ContrastiveStep step = new(backend, model, batch.Options);
         ContrastiveResult result = step.Run(batch.Queries, batch.Passages, batch.Targets, excluded: [], seed: 0);
