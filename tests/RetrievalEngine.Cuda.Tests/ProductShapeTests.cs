@@ -19,7 +19,7 @@ internal sealed class ProductShapeTests
     [OneTimeSetUp]
     public void Create()
     {
-        if (CudaLibrary.Missing is { } reason) Toolchain.SkipOrFail(reason);
+        if (CudaLibrary.Missing is { } reason) CiGate.SkipOrFail(reason);
         Assert.That(CudaBackend.TryCreate(0, DType.BF16, out CudaBackend? backend, out string why), why);
         _backend = backend!;
     }
