@@ -12,9 +12,15 @@ struct alignas(16) Packet {
     T values[kCount];
 };
 template <class T>
-DEVICE Packet<T> load_packet(const T* address) { return *reinterpret_cast<const Packet<T>*>(address); }
+DEVICE Packet<T> load_packet(const T* address) {
+    CHECK_ALIGNED(address, 16);
+    return *reinterpret_cast<const Packet<T>*>(address);
+}
 template <class T>
-DEVICE void store_packet(T* address, const Packet<T>& packet) { *reinterpret_cast<Packet<T>*>(address) = packet; }
+DEVICE void store_packet(T* address, const Packet<T>& packet) {
+    CHECK_ALIGNED(address, 16);
+    *reinterpret_cast<Packet<T>*>(address) = packet;
+}
 
 // The sum over the warp's lanes, the same in every lane.
 DEVICE float warp_sum(float value) {

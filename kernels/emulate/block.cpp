@@ -81,6 +81,10 @@ void fail(Fault fault, Place place, const char* format, ...) {
     abort();
 }
 
+void misaligned(const void* address, int bytes, Site site) {
+    fail(Fault::MisalignedAddress, site, "a packet's address %p is not a multiple of %d", address, bytes);
+}
+
 // The schedule of a block
 
 static uint64_t next_random(Block& block) {  // splitmix64
@@ -166,7 +170,7 @@ void run_block(Block& block) {
     block.first_epoch = ++block.epoch;
     block.failed = false;
     start_threads(block);
-    for (int warp = 0; block.live > 0;) {
+    for (int warp = kMaxThreads / kWarpSize - 1; block.live > 0;) {
         uint32_t ready = 0;
         for (int w = 0; w < block.warp_count; w++) ready |= (uint32_t)(block.warps[w].ready != 0) << w;
         if (!ready) return record(block, Fault::LaunchFailed, ": deadlock: " + describe_threads(block));

@@ -9,15 +9,13 @@ namespace emulate {
 
 constexpr size_t kGuard = 4096, kPage = 4096;
 constexpr unsigned char kGuardByte = 0xa5;
-// Addresses are given out once: what is used after its release is found out. The checker's shadow begins where this range ends.
-constexpr uintptr_t kBase = 0x100000000000, kEnd = kBase + (2ull << 40);
 // Larger blocks are not filled: their pages are never touched unless a kernel does.
 constexpr size_t kMaxPoisoned = 1ull << 30;
 
 struct Memory {
     std::mutex mutex;
     std::map<uintptr_t, size_t> allocations;  // address → bytes
-    uintptr_t next = kBase;
+    uintptr_t next = kDeviceBegin;
     size_t used = 0;
     std::atomic<uint64_t> releases{1};  // ranges that threads remember are valid while this stays the same
 };
@@ -44,7 +42,7 @@ size_t memory_used() {
 unsigned char* allocate(size_t bytes) {
     Memory& m = memory();
     std::lock_guard lock(m.mutex);
-    if (bytes > memory_total() - m.used || mapped_bytes(bytes) > kEnd - m.next) return nullptr;
+    if (bytes > memory_total() - m.used || mapped_bytes(bytes) > kDeviceEnd - m.next) return nullptr;
     constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
     void* mapped = mmap(reinterpret_cast<void*>(m.next), mapped_bytes(bytes), PROT_READ | PROT_WRITE, kFlags, -1, 0);
     if (mapped == MAP_FAILED) return nullptr;

@@ -6,6 +6,9 @@
 
 namespace emulate {
 
+// Where device memory lies. Addresses are given out once: what is used after its release is found out. The checker keeps its cells behind.
+constexpr uintptr_t kDeviceBegin = 0x100000000000, kDeviceEnd = kDeviceBegin + (2ull << 40);
+
 // The address of `bytes` of device memory, aligned to 256; null where the device's memory is used up.
 unsigned char* allocate(size_t bytes);
 // False where `pointer` was not given by allocate. `damage` says which guard byte was overwritten, if one was.

@@ -200,6 +200,8 @@ bool same_line(Site a, Site b);
 // The same call; a call that the compiler copied counts once.
 inline bool same(Site a, Site b) { return Place(a) == Place(b) || same_line(a, b); }
 
+[[noreturn]] void misaligned(const void* address, int bytes, Site site);
+
 void* shared_static(const void* identity, const char* name, size_t bytes, Site site);
 unsigned char* shared_dynamic();
 

@@ -16,6 +16,9 @@
 
 #define SHARED_DYNAMIC(name) unsigned char* const name = ::emulate::shared_dynamic()
 
+#define CHECK_ALIGNED(address, bytes) \
+    (reinterpret_cast<uintptr_t>(address) % (bytes) ? ::emulate::misaligned(address, bytes, ::emulate::Site::current()) : (void)0)
+
 #define threadIdx (::emulate::current->thread_index)
 #define blockIdx (::emulate::current->block->index)
 #define blockDim (::emulate::current->block->launch->threads)
