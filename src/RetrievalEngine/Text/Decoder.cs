@@ -22,6 +22,8 @@ internal abstract class Decoder
                 return new ByteLevelDecoder();
             case "ByteFallback":
                 return new ByteFallbackDecoder();
+            case "BPEDecoder":
+                return new BpeDecoder(json.TextOrNull("suffix") ?? "</w>");
             case "Fuse":
                 return new FuseDecoder();
             case "WordPiece":
@@ -100,6 +102,22 @@ internal sealed class ByteFallbackDecoder : Decoder
         }
 
         bytes.Clear();
+    }
+}
+
+/// <summary>Turns the suffix of words' last tokens into spaces; the last token's goes.</summary>
+internal sealed class BpeDecoder(string suffix) : Decoder
+{
+    public override List<string> Decode(List<string> tokens)
+    {
+        List<string> result = new(tokens.Count);
+        foreach (string token in tokens)
+        {
+            string replacement = result.Count == tokens.Count - 1 ? "" : " ";
+            result.Add(suffix.Length == 0 ? token : token.Replace(suffix, replacement, StringComparison.Ordinal));
+        }
+
+        return result;
     }
 }
 

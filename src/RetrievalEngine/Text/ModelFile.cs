@@ -17,6 +17,7 @@ internal static class ModelFile
         {
             "BPE" => ReadBpe(json),
             "WordPiece" => ReadWordPiece(json),
+            "Unigram" => ReadUnigram(json),
             _ => throw json.Error("type", $"names the tokenizer model \"{type}\", which is not supported"),
         };
     }
@@ -44,6 +45,38 @@ internal static class ModelFile
         if (id < 0) throw json.Error("unk_token", $"is \"{unknown}\", which is not in the vocabulary");
         string prefix = json.TextOrNull("continuing_subword_prefix") ?? "##";
         return new(vocabulary, id, prefix, json.IntOrNull("max_input_chars_per_word", 0, int.MaxValue) ?? 100);
+    }
+
+    private static UnigramModel ReadUnigram(JsonFields json)
+    {
+        if (!json.TryGet("vocab", out JsonElement array) || array.ValueKind != JsonValueKind.Array) throw json.Error("vocab", "must be an array");
+        int count = array.GetArrayLength();
+        if (count > Vocabulary.MaxId) throw json.Error("vocab", $"has {count} tokens, more than {Vocabulary.MaxId}");
+        Dictionary<string, int> ids = new(count, StringComparer.Ordinal);
+        double[] scores = new double[count];
+        foreach (JsonElement entry in array.EnumerateArray())
+        {
+            int id = ids.Count;
+            if (entry.ValueKind != JsonValueKind.Array || entry.GetArrayLength() != 2 || entry[1].ValueKind != JsonValueKind.Number
+                || !double.IsFinite(scores[id] = entry[1].GetDouble()) || Text(entry[0]) is not { } token)
+                throw json.Error($"vocab[{id}]", "must be a token and its score");
+            if (!ids.TryAdd(token, id)) throw json.Error($"vocab[{id}]", $"is \"{token}\", which is there already");
+        }
+
+        int unknown = json.IntOrNull("unk_id", 0, count - 1) ?? throw json.Error("unk_id", "is missing: text that no token covers could not be told");
+        return new(new(ids), scores, unknown, json.Flag("byte_fallback", false));
+    }
+
+    private static string? Text(JsonElement element)
+    {
+        try
+        {
+            return element.ValueKind == JsonValueKind.String ? element.GetString() : null;
+        }
+        catch (InvalidOperationException)
+        {
+            return null;
+        }
     }
 
     private static Vocabulary ReadVocabulary(JsonFields json)

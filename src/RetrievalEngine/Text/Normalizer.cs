@@ -211,6 +211,45 @@ internal sealed class ReplaceNormalizer(SplitPattern pattern, string content) : 
     }
 }
 
+/// <summary>Writes each byte of UTF-8 as its character of the byte alphabet.</summary>
+internal sealed class ByteLevelNormalizer : Normalizer
+{
+    public override void Apply(NormalizedText text)
+    {
+        ReadOnlySpan<char> source = text.Text;
+        List<(int CodePoint, int Change)> result = new(source.Length);
+        Span<byte> utf8 = stackalloc byte[4];
+        for (int i = 0, units; i < source.Length; i += units)
+        {
+            int length = new Rune(NormalizedText.CodePointAt(source, i, out units)).EncodeToUtf8(utf8);
+            for (int b = 0; b < length; b++) result.Add((ByteAlphabet.Characters[utf8[b]], b > 0 ? 1 : 0));
+        }
+
+        if (result.Count > 0) text.Transform(result);
+    }
+}
+
+/// <summary>SentencePiece's <c>nmt</c> rules: control characters out, other white space and marks of no width to spaces.</summary>
+internal sealed class NmtNormalizer : Normalizer
+{
+    public override bool IsLocal => true;
+
+    public override void Apply(NormalizedText text)
+    {
+        Filter(text, static c => c is not ((>= 0x1 and <= 0x8) or 0xB or (>= 0xE and <= 0x1F) or 0x7F or 0x8F or 0x9F));
+        ReadOnlySpan<char> source = text.Text;
+        text.BeginEdit();
+        for (int i = 0, units; i < source.Length; i += units)
+        {
+            int c = NormalizedText.CodePointAt(source, i, out units);
+            bool space = c is '\t' or '\n' or '\f' or '\r' or 0x1680 or (>= 0x200B and <= 0x200F) or 0x2028 or 0x2029 or 0x2581 or 0xFEFF or 0xFFFD;
+            text.Append(space ? ' ' : c, i);
+        }
+
+        text.EndEdit();
+    }
+}
+
 /// <summary>BERT's cleaning: control characters out, CJK ideographs set apart, accents stripped, lower case.</summary>
 internal sealed class BertNormalizer(bool cleanText, bool handleChineseChars, bool stripAccents, bool lowercase) : Normalizer
 {

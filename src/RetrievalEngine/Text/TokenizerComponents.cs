@@ -15,6 +15,9 @@ internal static class TokenizerComponents
         "NFD" => new UnicodeFormNormalizer(UnicodeTables.Traits.Nfd),
         "NFKC" => new UnicodeFormNormalizer(UnicodeTables.Traits.Nfkc),
         "NFKD" => new UnicodeFormNormalizer(UnicodeTables.Traits.Nfkd),
+        "Nmt" => new NmtNormalizer(),
+        "ByteLevel" => new ByteLevelNormalizer(),
+        "Precompiled" => ReadPrecompiled(json),
         "Lowercase" => new LowercaseNormalizer(),
         "StripAccents" => new StripAccentsNormalizer(),
         "Strip" => new StripNormalizer(json.Flag("strip_left", true), json.Flag("strip_right", true)),
@@ -27,6 +30,15 @@ internal static class TokenizerComponents
             json.Flag("lowercase", true)),
         _ => throw json.Error("type", $"names the normalizer \"{json.Text("type")}\", which is not supported"),
     };
+
+    private static PrecompiledNormalizer ReadPrecompiled(JsonFields json)
+    {
+        const string Field = "precompiled_charsmap";
+        byte[] map = new byte[json.Text(Field).Length];
+        PrecompiledNormalizer? normalizer =
+            Convert.TryFromBase64String(json.Text(Field), map, out int length) ? PrecompiledNormalizer.TryCreate(map.AsSpan(0, length)) : null;
+        return normalizer ?? throw json.Error(Field, "is not a character map of SentencePiece in base64");
+    }
 
     /// <summary>Reads a pre-tokeniser as steps, and whether the pieces are written in the byte alphabet in the end.</summary>
     public static void ReadPreTokenizer(JsonFields json, List<PreTokenizer> steps, ref bool byteLevel)
@@ -54,6 +66,10 @@ internal static class TokenizerComponents
                 break;
             case "WhitespaceSplit":
                 steps.Add(new SplitPreTokenizer(new CodePointPattern(CodePointPattern.IsWhiteSpace), SplitBehavior.Removed, invert: false));
+                break;
+            case "CharDelimiterSplit":
+                int delimiter = ReadRune(json, "delimiter").Value;
+                steps.Add(new SplitPreTokenizer(new CodePointPattern(c => c == delimiter), SplitBehavior.Removed, invert: false));
                 break;
             case "Punctuation":
                 steps.Add(new SplitPreTokenizer(

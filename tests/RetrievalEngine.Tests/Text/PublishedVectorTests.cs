@@ -12,7 +12,7 @@ namespace RetrievalEngine.Tests.Text;
 /// <summary>
 /// Expected ids that other projects publish, for the vocabularies that are there. Left out, since the vocabulary or the model kind is missing:
 /// Falcon, StarCoder, MPT, Refact, RoBERTa, DeepSeek, Command-R, Gemma, Whisper, cased and multilingual BERT, CodeGen, GPT-4 and GPT-4o
-/// (vocabularies), T5 (Unigram).
+/// (vocabularies).
 /// </summary>
 internal sealed class PublishedVectorTests
 {
@@ -50,6 +50,7 @@ internal sealed class PublishedVectorTests
     [TestCase("Xenova/llama3-tokenizer", "llama3", false)]
     [TestCase("Xenova/llama3-tokenizer-new", "llama3", true)]
     [TestCase("Xenova/Qwen1.5-0.5B-Chat", "qwen2", true)]
+    [TestCase("Xenova/t5-small", "t5", true)]
     public void TransformersJs(string model, string name, bool special)
     {
         JsonElement cases = Read("transformers.js-vectors/tokenization_cases.json").GetProperty(model).GetProperty("cases");
@@ -71,6 +72,7 @@ internal sealed class PublishedVectorTests
     [TestCase("distilgpt2", "gpt2")]
     [TestCase("coreml-projects/Llama-2-7b-chat-coreml", "llama2")]
     [TestCase("pcuenq/Llama-3.2-1B-Instruct-tokenizer", "llama3")]
+    [TestCase("t5-base", "t5")]
     public void SwiftTransformers(string model, string name)
     {
         JsonElement cases = Read("swift-transformers/tokenizer_tests.json").GetProperty(model);
@@ -89,6 +91,7 @@ internal sealed class PublishedVectorTests
     [TestCase("gpt2_encoded_tokens", "gpt2")]
     [TestCase("llama_encoded", "llama2")]
     [TestCase("llama_3.2_encoded", "llama3")]
+    [TestCase("t5_base_encoded", "t5")]
     public void SwiftTransformers_LongText(string file, string name)
     {
         JsonElement row = Read($"swift-transformers/{file}.json");

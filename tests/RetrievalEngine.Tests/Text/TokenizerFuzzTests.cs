@@ -9,7 +9,7 @@ namespace RetrievalEngine.Tests.Text;
 
 internal sealed class TokenizerFuzzTests
 {
-    private static readonly string[] _kinds = ["gpt2", "gpt2-prefix-space", "llama2", "llama3", "qwen2", "gemma", "bert-cased", "bert-uncased"];
+    private static readonly string[] _kinds = ["gpt2", "gpt2-prefix-space", "llama2", "llama3", "qwen2", "gemma", "bert-cased", "bert-uncased", "t5", "xlm-roberta"];
     private static readonly SpecialTokens _none = new(null, null, null, null, null, null, null, null, null);
 
     private static byte[] Bytes(string name) =>
@@ -26,7 +26,8 @@ internal sealed class TokenizerFuzzTests
     {
         string json = System.Text.Encoding.UTF8.GetString(Bytes(name));
         int vocabulary = json.IndexOf("\"vocab\"", StringComparison.Ordinal);
-        string model = name.StartsWith("bert", StringComparison.Ordinal)
+        string model = name is "t5" or "xlm-roberta" ? """ "vocab": [["<unk>", 0.0], ["a", -1], ["b", -2.5], ["ab", -3e0], ["▁", -1], ["</s>", 0]]}}"""
+            : name.StartsWith("bert", StringComparison.Ordinal)
             ? """ "vocab": {"[UNK]": 0, "a": 1, "##b": 2, "[CLS]": 3, "[SEP]": 4}}}"""
             : """ "vocab": {"<unk>": 0, "a": 1, "b": 2, "ab": 3, "Ġ": 4, "▁": 5}, "merges": [["a", "b"]]}}""";
         Fuzz.Run(System.Text.Encoding.UTF8.GetBytes(string.Concat(json.AsSpan(0, vocabulary), model)), Use, rounds: 600);

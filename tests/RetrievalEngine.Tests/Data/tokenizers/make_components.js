@@ -145,6 +145,74 @@ variant("template", "bert-uncased", (j) => {
     special_tokens: { X: { id: "X", ids: [3, 4], tokens: ["[SEP]", "[MASK]"] } } };
 });
 
+// A character map of SentencePiece: a double-array trie over UTF-8 (unit: label, leaf flag, offset) and zero-terminated replacements.
+function characterMap(entries) {
+  const root = { children: new Map() };
+  let replacements = Buffer.alloc(0);
+  for (const [key, value] of Object.entries(entries)) {
+    let node = root;
+    for (const byte of Buffer.from(key)) {
+      if (!node.children.has(byte)) node.children.set(byte, { children: new Map() });
+      node = node.children.get(byte);
+    }
+    node.value = replacements.length;
+    replacements = Buffer.concat([replacements, Buffer.from(value + "\0")]);
+  }
+  const units = new Array(4096).fill(0), used = new Set([0]);
+  const place = (node, at) => {
+    const labels = [...node.children.keys()], places = (base) => [...(node.value === undefined ? [] : [base]), ...labels.map((l) => base ^ l)];
+    let base = 1;
+    while (places(base).some((p) => used.has(p))) base++;
+    for (const p of places(base)) used.add(p);
+    units[at] |= (at ^ base) << 10;
+    if (node.value !== undefined) {
+      units[at] |= 1 << 8;
+      units[base] = (node.value | 0x80000000) >>> 0;
+    }
+    for (const [label, child] of node.children) {
+      units[base ^ label] = label;
+      place(child, base ^ label);
+    }
+  };
+  place(root, 0);
+  const trie = Buffer.alloc(4 + 4 * units.length);
+  trie.writeUInt32LE(4 * units.length);
+  units.forEach((unit, i) => trie.writeUInt32LE(unit >>> 0, 4 + 4 * i));
+  return Buffer.concat([trie, replacements]).toString("base64");
+}
+// Of "x" and "x + cedilla" the shorter key counts; replacements longer, shorter and empty.
+const charsmap = characterMap({ "ﬁ": "fi", "e\u0301": "é", "①": "1", "½": "1⁄2", "\u00a0": " ", "\t": " ", "\n": " ", "\r": " ", "\u200b": "", "\u0001": "", "İ": "i\u0307",
+  "\uff21": "A", "x": "y", "x\u0327": "z", "\u0327\u0301": "?", "😀": ":)", "\u3000": " ", "\u{1d400}": "A", "\u{2f800}": "丽", "\ufffd": " " });
+const pieces = ["<pad>", "</s>", "<unk>", "▁", "▁the", "the", "re", "tri", "ev", "al", "▁de", "n", "se", "▁don", "'", "t", "a", "ab", "abc", "y", "yy", "1", "2", "12", "⁄",
+  "é", "日本", "語", "fi", "А", "A", "i", "\u0307", "e", "r", "s", "d", "S", "тек", "ст", "😀😀", "xx", "▁▁"];
+const unigram = (extra = []) => ({ type: "Unigram", unk_id: 2, byte_fallback: extra.length > 0,
+  vocab: [...pieces, ...extra].map((piece, i) => [piece, i < 3 ? 0 : -1 - ((i * 37) % 64) / 8]) });
+const byteTokens = Array.from({ length: 256 }, (_, b) => `<0x${b.toString(16).toUpperCase().padStart(2, "0")}>`);
+variant("unigram-small", "t5", (j) => { j.model = unigram(); });
+variant("unigram-bytes", "t5", (j) => {
+  j.model = unigram(byteTokens);
+  j.decoder = { type: "Sequence", decoders: [{ type: "Replace", pattern: { String: "▁" }, content: " " }, { type: "ByteFallback" }, { type: "Fuse" }] };
+});
+variant("unigram-bytes-in-part", "t5", (j) => { j.model = unigram(byteTokens.slice(0, 0xc4)); });
+variant("unigram-one-piece", "xlm-roberta", (j) => { j.model = unigram(); j.pre_tokenizer = null; j.normalizer = null; add(j, []); });
+for (const scheme of ["always", "first", "never"]) {
+  variant(`precompiled-${scheme}`, "t5", (j) => {
+    j.model = unigram();
+    j.normalizer = scheme === "first" ? { type: "Sequence", normalizers: [{ type: "Precompiled", precompiled_charsmap: charsmap },
+      { type: "Strip", strip_left: false, strip_right: true }, { type: "Replace", pattern: { Regex: " {2,}" }, content: "▁" }] }
+      : { type: "Precompiled", precompiled_charsmap: charsmap };
+    const metaspace = { type: "Metaspace", replacement: "▁", prepend_scheme: scheme, split: true };
+    j.pre_tokenizer = scheme === "always" ? { type: "Sequence", pretokenizers: [{ type: "WhitespaceSplit" }, metaspace] } : metaspace;
+  });
+}
+variant("nmt", "bert-uncased", (j) => { j.normalizer = { type: "Sequence", normalizers: [{ type: "Nmt" }, { type: "Lowercase" }] }; });
+variant("bytes-normalizer", "gpt2", (j) => {
+  j.normalizer = { type: "Sequence", normalizers: [{ type: "NFC" }, { type: "ByteLevel" }] };
+  j.pre_tokenizer = { type: "Split", pattern: { Regex: "Ġ?[^Ġ]+" }, behavior: "Isolated", invert: false };
+});
+variant("delimiter", "bert-uncased", (j) => { j.pre_tokenizer = { type: "Sequence", pretokenizers: [{ type: "CharDelimiterSplit", delimiter: " " }, { type: "Punctuation" }] }; });
+variant("bpe-decoder", "bert-uncased", (j) => { j.decoder = { type: "BPEDecoder", suffix: "e" }; });
+
 let state = 1;
 function random() {
   state = (state + 0x6d2b79f5) | 0;
