@@ -10,9 +10,7 @@
 // Each is split along the sum, 1,024 elements a part whatever the other sizes, so that many blocks share a long sum and a row does not depend on the number of
 // rows; lora_reduce adds the parts in order, scales, rounds, and adds to a gradient. Dropout is drawn again wherever x is read: a mask of 0 and 1 on the
 // fragments of x, 1 / (1 - p) in the scale.
-#include "core/dropout.cuh"
 #include "core/mainloop.cuh"
-#include "core/store.cuh"
 
 constexpr int kPart = 1024, kMaxReductions = 32;
 

@@ -8,29 +8,13 @@
 //
 // matmul_pack prepares operands: the rows of a matrix of any float type and any strides become rows of f16 or bf16 that start at multiples of 16 bytes, with
 // zeros behind them; or two planes of bf16 whose sum has 16 bits, hi = bf16(x) and lo = bf16(x - hi), so that x · y ≈ hi·hi + hi·lo + lo·hi to 2^-16.
-#include "core/activation.cuh"
-#include "core/dropout.cuh"
 #include "core/mainloop.cuh"
-#include "core/store.cuh"
-
-struct Product {
-    void* c;            // [m, n] of c_type, rows c_stride elements apart
-    const float* bias;  // [n] or null
-    int64_t c_stride;
-    int32_t c_type, m, n;
-    int32_t segment, segments;  // first of the list, and how many
-    int32_t first_block;
-};
 
 template <class T>
 struct MatMulArguments {
     Segment<T> segments[kMaxSegments];
     Product products[kMaxProducts];
-    int32_t count, activation, accumulate;
-    float alpha;
-    // The first `dropped_segments` of a product pass dropout, by the index row · n + column, before the others are added.
-    Dropout dropout;
-    int32_t dropped_segments, unused;
+    ProductOptions options;
 };
 
 // 96 KB of shared memory and one block a multiprocessor: the least traffic from L2. 48 KB and two blocks. Less than a wave of large tiles. A few rows: W
@@ -62,20 +46,7 @@ struct DropSums {
     DEVICE void fragment(uint32_t (&)[4], int, int) const {}
 
     DEVICE void before_tile(int t, typename Loop::Sums& sums) const {
-        if (t != tiles || t == 0) return;
-        const int first_row = row + Loop::warp_row() + lane_index() / 4, first_column = column + Loop::warp_column() + lane_index() % 4 * 2;
-#pragma unroll
-        for (int i = 0; i < Loop::kRows; i++) {
-            uint32_t kept = 0;
-#pragma unroll 1
-            for (int e = 0; e < Loop::kColumns * 4; e++) {
-                int at_row = first_row + i * 16 + e / 2 % 2 * 8, at_column = first_column + e / 4 * 8 + e % 2;
-                kept |= (uint32_t)dropout.keeps((uint64_t)((int64_t)at_row * n + at_column)) << e;
-            }
-#pragma unroll
-            for (int e = 0; e < Loop::kColumns * 4; e++)
-                sums[i][e / 4][e % 4] = (kept >> e & 1) != 0 ? sums[i][e / 4][e % 4] * dropout.scale : 0.0f;
-        }
+        if (t == tiles && t > 0) drop_sums(sums, dropout, row + Loop::warp_row(), 16, column + Loop::warp_column(), 0, n);
     }
 };
 
@@ -83,9 +54,8 @@ template <class T, class Shape, bool TransA, bool TransB>
 DEVICE void matmul(const MatMulArguments<T>& arguments) {
     using Loop = MainLoop<T, Shape, TransA, TransB>;
     SHARED_DYNAMIC(shared);
-    int which = 0;
-    while (which + 1 < arguments.count && (int)blockIdx.x >= arguments.products[which + 1].first_block) which++;
-    const Product& product = arguments.products[which];
+    const ProductOptions& options = arguments.options;
+    const Product& product = product_of(arguments.products, options.count, (int)blockIdx.x);
     const int m = product.m, n = product.n;
     const TilePosition position((int)blockIdx.x - product.first_block, ceil_div(m, Shape::kM), ceil_div(n, Shape::kN));
     const int row = position.row * Shape::kM, column = position.column * Shape::kN;
@@ -93,26 +63,12 @@ DEVICE void matmul(const MatMulArguments<T>& arguments) {
     constexpr typename Loop::Range kAll{0, 0x7fffffff};
     typename Loop::Sums sums;
     if constexpr (!TransA && !TransB) {
-        DropSums<Loop> drop{arguments.dropout, Loop::tiles(segments, arguments.dropped_segments, kAll), row, column, n};
+        DropSums<Loop> drop{options.dropout, Loop::tiles(segments, options.dropped_segments, kAll), row, column, n};
         Loop::run(segments, product.segments, kAll, row, m, column, n, shared, sums, drop);
     } else {
         Loop::run(segments, product.segments, kAll, row, m, column, n, shared, sums, NothingBetween());
     }
-
-    const Output output(product.c, product.c_type, product.c_stride, n, arguments.accumulate != 0);
-    const float alpha = arguments.alpha;
-    const int activation = arguments.activation;
-    const float* bias = product.bias;
-    Loop::store(sums, shared, row, column, [&](int at_row, int at_column, float (&values)[8]) {
-        if (at_row >= m || at_column >= n) return;
-#pragma unroll
-        for (int i = 0; i < 8; i++) {
-            values[i] *= alpha;
-            if (bias != nullptr && at_column + i < n) values[i] += bias[at_column + i];
-        }
-        activate_packet(activation, values);
-        output.put(at_row, at_column, values);
-    });
+    Loop::store(sums, shared, row, column, Epilogue(product, options));
 }
 
 template <class From>

@@ -7,6 +7,7 @@
 // element is summed in ascending k, 16 at a time, segment by segment, in every shape of tile: its bits do not depend on the shape nor on the other rows and
 // columns.
 #pragma once
+#include "product.cuh"
 #include "tile.cuh"
 
 template <class T>
@@ -17,8 +18,6 @@ struct Segment {
     int32_t k;
     int32_t unused;
 };
-// Of one launch: eight projections in three parts of two operands each, and one product more than projections.
-constexpr int kMaxSegments = 48, kMaxProducts = 9;
 
 // What a block computes and how: kM × kN results, kK deep tiles, warps of kWarpM × kWarpN, a ring of kStages tiles.
 template <int M, int N, int K, int WarpM, int WarpN, int Stages>
@@ -153,45 +152,13 @@ struct MainLoop {
         sync_block();
     }
 
-    // Hands out the sums, store(row, column, values) for 8 neighbouring columns at a time, by way of shared memory so that neighbouring lanes have neighbouring
-    // packets. Needs a barrier between `run` (which ends with one) and itself; rows and columns past the product come as well.
-    template <class Store>
-    static DEVICE void store(const Sums& sums, unsigned char* shared, int row, int column, const Store& put) {
-        // Two rows 8 banks apart: eight lanes' pairs of sums fall on 16 different banks.
-        constexpr int kPitch = Shape::kWarpN + 8, kPackets = Shape::kWarpN / 8;
-        static_assert(kPitch % 32 == 8 || kPitch % 32 == 24, "rows start 8 banks apart");
-        static_assert(Shape::kThreads / kWarp * 16 * kPitch * 4 <= Shape::kSharedBytes, "the strips fit into the ring");
-        float* const strip = reinterpret_cast<float*>(shared) + warp_index() * 16 * kPitch;
-        const int g = lane_index() / 4, t = lane_index() % 4;
-#pragma unroll 1
-        for (int which = 0; which < kRows; which++) {
-#pragma unroll
-            for (int i = 0; i < kRows; i++) {
-                if (i != which) continue;
-#pragma unroll
-                for (int j = 0; j < kColumns; j++) {
-#pragma unroll
-                    for (int half = 0; half < 2; half++) {
-                        float* to = strip + (g + 8 * half) * kPitch + j * 8 + 2 * t;
-                        to[0] = sums[i][j][2 * half];
-                        to[1] = sums[i][j][2 * half + 1];
-                    }
-                }
-            }
-            sync_warp();
-#pragma unroll 1
-            for (int packet = lane_index(); packet < 16 * kPackets; packet += kWarp) {
-                const float* from = strip + packet / kPackets * kPitch + packet % kPackets * 8;
-                Packet<float> low = load_packet(from), high = load_packet(from + 4);
-                float values[8];
-#pragma unroll
-                for (int i = 0; i < 4; i++) {
-                    values[i] = low.values[i];
-                    values[4 + i] = high.values[i];
-                }
-                put(row + warp_row() + which * 16 + packet / kPackets, column + warp_column() + packet % kPackets * 8, values);
-            }
-            sync_warp();
-        }
+    // put(row, column, values) for all sums, 8 neighbouring columns at a time, rows and columns past the product too. The shared memory is that of `run`.
+    template <class Put>
+    static DEVICE void store(const Sums& sums, unsigned char* shared, int row, int column, const Put& put) {
+        using Rows = Strip<kColumns>;
+        static_assert(Shape::kThreads / kWarp * Rows::kFloats * 4 <= Shape::kSharedBytes, "the strips fit into the ring");
+        const int first_row = row + warp_row(), first_column = column + warp_column();
+        Rows::hand_out(sums, reinterpret_cast<float*>(shared) + warp_index() * Rows::kFloats,
+            [&](int piece, int at_row, int at_column, float (&values)[8]) { put(first_row + piece * 16 + at_row, first_column + at_column, values); });
     }
 };

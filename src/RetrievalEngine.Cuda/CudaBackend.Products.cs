@@ -81,8 +81,9 @@ public sealed unsafe partial class CudaBackend
         if (products.Count == 0) return;
         shape ??= Fastest(in products, transA, transB);
         products.Place(shape);
-        ProductList.Arguments arguments = products.Launch with { Alpha = alpha, Accumulate = accumulate ? 1 : 0, Activation = (int)activation };
-        Launch("matmul", $"matmul_{shape.Name}_{(transA ? "t" : "n")}{(transB ? "t" : "n")}_{Suffix(type)}", new Grid(products.Blocks(shape)), shape.Threads,
+        ProductList.Arguments arguments = products.Launch;
+        arguments.Options = arguments.Options with { Alpha = alpha, Accumulate = accumulate ? 1 : 0, Activation = (int)activation };
+        Launch("matmul", $"matmul_{shape.Name}_{(transA ? "t" : "n")}{(transB ? "t" : "n")}_{Suffix(type)}", new Grid(arguments.Options.Blocks), shape.Threads,
             shape.SharedBytes, [KernelArgument.Struct(ref arguments)]);
     }
 

@@ -12,10 +12,10 @@ internal struct ProductList
     private int _segments;
 
     /// <summary>Products in the list.</summary>
-    public readonly int Count => Launch.Count;
+    public readonly int Count => Launch.Options.Count;
 
     /// <summary>c [m, n], which the segments added next make up.</summary>
-    public void Add(Tensor c, long m, long n, Tensor bias = default) => Launch.Products[Launch.Count++] = new Product
+    public void Add(Tensor c, long m, long n, Tensor bias = default) => Launch.Products[Launch.Options.Count++] = new Product
     {
         C = CudaMemory.Address(c),
         Bias = CudaMemory.Address(bias),
@@ -30,15 +30,15 @@ internal struct ProductList
     public void AddSegments(Planes a, Planes b, long k)
     {
         Launch.Segments.Add(ref _segments, a, b, k);
-        ref Product last = ref Launch.Products[Launch.Count - 1];
+        ref Product last = ref Launch.Products[Launch.Options.Count - 1];
         last.Segments = _segments - last.Segment;
     }
 
     /// <summary>Makes the segments that the last product has so far pass <paramref name="dropout"/>.</summary>
     public void Drop(Dropout dropout)
     {
-        Launch.Dropout = new DropoutArguments(dropout);
-        Launch.DroppedSegments = Launch.Products[Launch.Count - 1].Segments;
+        Launch.Options.Dropout = new DropoutArguments(dropout);
+        Launch.Options.DroppedSegments = Launch.Products[Launch.Options.Count - 1].Segments;
     }
 
     /// <summary>Blocks of all products in <paramref name="shape"/>.</summary>
@@ -58,9 +58,11 @@ internal struct ProductList
             Launch.Products[i].FirstBlock = checked((int)blocks);
             blocks += shape.Blocks(Launch.Products[i].M, Launch.Products[i].N);
         }
+
+        Launch.Options.Blocks = checked((int)blocks);
     }
 
-    /// <summary><c>Product</c> of kernels/matmul.cu.</summary>
+    /// <summary><c>Product</c> of kernels/core/product.cuh.</summary>
     [StructLayout(LayoutKind.Sequential)]
     internal struct Product
     {
@@ -81,10 +83,16 @@ internal struct ProductList
     {
         public SegmentArray Segments;
         public ProductArray Products;
-        public int Count, Activation, Accumulate;
+        public Options Options;
+    }
+
+    /// <summary><c>ProductOptions</c> of kernels/core/product.cuh.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct Options
+    {
+        public int Count, Blocks, Activation, Accumulate;
         public float Alpha;
-        public DropoutArguments Dropout;
         public int DroppedSegments;
-        private readonly int _unused;
+        public DropoutArguments Dropout;
     }
 }
