@@ -112,7 +112,8 @@ DEVICE void consume(const HopperArguments& arguments, unsigned char* ring, float
                 warpgroup_fence();
 #pragma unroll
                 for (int step = 0; step < kK / 16; step++) {
-                    warpgroup_mma<T, TransA, !TransB>(sums, operand_at(layout_a, at_a + stage + step * kStepA), operand_at(layout_b, at_b + stage + step * kStepB));
+                    const uint64_t a = operand_at(layout_a, at_a + stage + step * kStepA), b = operand_at(layout_b, at_b + stage + step * kStepB);
+                    warpgroup_mma<T, TransA, !TransB>(sums, a, b);
                 }
                 warpgroup_commit();
                 warpgroup_wait<1>();

@@ -5,7 +5,7 @@
 // piece whose first column is 32p + 8j. Both operands lie in shared memory in rows of 128 bytes, whose 16-byte chunk c of row r stands at c ^ (r & 7)
 // (core/tile.cuh), 8 rows after the other in 1,024 bytes that start at a multiple of 1,024:
 //   k along the rows    64 k of one row of A or column of B each; 16 k further is 32 bytes further
-//   k down the rows     64 rows of A or columns of B each, one k a row; 16 k further is 2,048 bytes further, the next 64 rows of A or columns of B `block_bytes`
+//   k down the rows     64 rows of A or columns of B each, one k a row; 16 k further is 2,048 bytes further, the next 64 rows or columns `block_bytes`
 #pragma once
 #include "../core/ptx.cuh"
 
@@ -83,7 +83,8 @@ DEVICE uint64_t operand_at(uint64_t layout, uint32_t address) { return layout | 
     "+f"(d[p][0][0]), "+f"(d[p][0][1]), "+f"(d[p][0][2]), "+f"(d[p][0][3]), "+f"(d[p][1][0]), "+f"(d[p][1][1]), "+f"(d[p][1][2]), "+f"(d[p][1][3]), \
     "+f"(d[p][2][0]), "+f"(d[p][2][1]), "+f"(d[p][2][2]), "+f"(d[p][2][3]), "+f"(d[p][3][0]), "+f"(d[p][3][1]), "+f"(d[p][3][2]), "+f"(d[p][3][3])
 #define WARPGROUP_MMA(type) \
-    asm volatile("{.reg .pred p; setp.eq.u32 p, 0, 0; wgmma.mma_async.sync.aligned.m64n256k16.f32." #type "." #type " {" REGISTERS "}, %128, %129, p, 1, 1, %130, %131;}" \
+    asm volatile("{.reg .pred p; setp.eq.u32 p, 0, 0;" \
+                 "wgmma.mma_async.sync.aligned.m64n256k16.f32." #type "." #type " {" REGISTERS "}, %128, %129, p, 1, 1, %130, %131;}" \
                  : PIECE(0), PIECE(1), PIECE(2), PIECE(3), PIECE(4), PIECE(5), PIECE(6), PIECE(7) \
                  : "l"(a), "l"(b), "n"((int)AcrossA), "n"((int)AcrossB))
 
