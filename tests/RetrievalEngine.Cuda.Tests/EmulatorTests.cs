@@ -17,7 +17,7 @@ internal sealed class EmulatorTests
     [TestCaseSource(nameof(Names))]
     public void Emulator(string name)
     {
-        if (name.Length == 0) Toolchain.SkipOrFail("there is no emulated driver; ./build.sh test makes it with cmake and g++");
+        if (name.Length == 0) CiGate.SkipOrFail("there is no emulated driver; ./build.sh test makes it with cmake and g++");
         (int code, _, string errors) = Run(name);
         Assert.That(code, Is.Zero, errors);
     }
