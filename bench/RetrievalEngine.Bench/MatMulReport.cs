@@ -6,7 +6,7 @@ using RetrievalEngine.Compute.Cpu;
 namespace RetrievalEngine.Bench;
 
 /// <summary>
-/// <c>matmul [1|2]</c>: products as a linear layer makes them (weights [N, K]) beside OpenBLAS's sgemm, and as a share of what the machine can do.
+/// <c>matmul [threads [m,n,k]]</c>: products as a linear layer makes them (weights [N, K]) beside OpenBLAS's sgemm, and as a share of what the machine can do.
 /// </summary>
 internal static unsafe class MatMulReport
 {
@@ -20,6 +20,13 @@ internal static unsafe class MatMulReport
         bool compare = OpenBlas.TryLoad(out string description);
         Console.WriteLine(description);
         List<int> counts = arguments.Length > 0 ? [int.Parse(arguments[0], System.Globalization.CultureInfo.InvariantCulture)] : [1, 2];
+        (int M, int N, int K)[] shapes = s_shapes;
+        if (arguments.Length > 1)
+        {
+            int[] sizes = Array.ConvertAll(arguments[1].Split(','), size => int.Parse(size, System.Globalization.CultureInfo.InvariantCulture));
+            shapes = [(sizes[0], sizes[1], sizes[2])];
+        }
+
         using CpuMemory weights = new(WeightBytes);
         Random random = new(1);
         // Either half of a value is a reasonable bfloat16.
@@ -33,7 +40,7 @@ internal static unsafe class MatMulReport
             if (compare) OpenBlas.SetThreads(threads);
             Console.WriteLine($"\n{cpu.Name}; peak {peak / 1e9:f0} GFLOP/s, {bandwidth / 1e9:f1} GB/s\n");
             Console.WriteLine($"{"m, n, k",-18}{"weights",-9}{"ours",9}{"OpenBLAS",10}{"ratio",8}{"of peak",9}{"GB/s",8}{"of read",9}");
-            foreach ((int m, int n, int k) in s_shapes)
+            foreach ((int m, int n, int k) in shapes)
             {
                 foreach (DType dtype in (DType[])[DType.F32, DType.BF16]) Report(cpu, workers, compare, weights, m, n, k, dtype, peak, bandwidth);
             }
