@@ -105,8 +105,8 @@ static int next_bit(uint32_t mask, int last) {
     return __builtin_ctz(after ? after : mask);
 }
 
-// Gives way to the next lane of the warp that can run, else to the scheduler of the block; returns when this thread is resumed.
-static __attribute__((noinline)) void park() {
+// The next lane of the warp that can run, else the scheduler of the block.
+__attribute__((noinline)) void park() {
     Thread* self = current;
     Block& block = *self->block;
     const uint32_t ready = self->warp->ready;
@@ -167,13 +167,14 @@ void run_block(Block& block) {
     block.shared_bytes = block.launch->dynamic_shared;
     block.shared_end = block.shared_bytes;
     memset(block.shared, kPoison, block.shared_end);
+    block.async.reset();
     block.first_epoch = ++block.epoch;
     block.failed = false;
     start_threads(block);
     for (int warp = kMaxThreads / kWarpSize - 1; block.live > 0;) {
         uint32_t ready = 0;
         for (int w = 0; w < block.warp_count; w++) ready |= (uint32_t)(block.warps[w].ready != 0) << w;
-        if (!ready) return record(block, Fault::LaunchFailed, ": deadlock: " + describe_threads(block));
+        if (!ready) return record(block, Fault::LaunchFailed, ": deadlock: " + describe_threads(block) + describe_async(block));
         const bool random = block.launch->seed != 0;
         warp = random ? random_bit(block, ready) : next_bit(ready, warp);
         Warp& chosen = block.warps[warp];
@@ -188,6 +189,7 @@ void run_block(Block& block) {
         return record(block, Fault::LaunchFailed, ", thread " + describe(thread.thread_index) + ": ended without waiting for " +
                       std::to_string(thread.copies.size()) + " of its copies (" + Place(thread.copies[0].site).describe() + ")");
     }
+    if (const std::string text = unfinished_async(block); !text.empty()) record(block, Fault::LaunchFailed, ": " + text);
 }
 
 // Shared memory: the launch's dynamic part, then each SHARED array where the first thread of the block came to it

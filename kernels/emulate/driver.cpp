@@ -1,127 +1,27 @@
-// The part of CUDA's driver API (libcuda) that the program uses, over emulated devices. What a stream was asked for is done when somebody waits for it, the
-// latest that CUDA allows: a host that reads results or reuses a pinned buffer too early gets wrong numbers here as well. A fault of a kernel is printed,
-// reported once, by the call that waited for it, and then forgotten, so that one test's fault is not the next one's.
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <chrono>
-#include <deque>
-#include <functional>
-#include <map>
-#include <memory>
-#include <set>
-#include "memory.h"
-#include "runtime.h"
+// The part of CUDA's driver API (libcuda) that the program uses, over emulated devices: library, devices, contexts, code and launches. A fault of a kernel is
+// printed, reported once, by the call that waited for it, and then forgotten, so that one test's fault is not the next one's.
+#include "driver.h"
 
 using namespace emulate;
 
-typedef int CUresult;
-enum : CUresult {
-    kSuccess = 0, kInvalidValue = 1, kOutOfMemory = 2, kNotInitialized = 3, kNoDevice = 100, kInvalidDevice = 101, kInvalidContext = 201, kInvalidHandle = 400,
-    kNotFound = 500, kNotReady = 600, kIllegalAddress = 700, kOutOfResources = 701, kTimeout = 702, kMisalignedAddress = 716, kLaunchFailed = 719,
-};
+thread_local int emulate::current_device = -1;
 
-namespace {
-
-struct Device { const char* name; int major, minor; uint32_t shared_per_block; };
-constexpr Device kDevices[] = {{"Emulated GPU (sm_80)", 8, 0, 163 * 1024}};
-constexpr int kDeviceCount = sizeof kDevices / sizeof *kDevices;
-
-struct Event {
-    uint64_t asked = 0, done = 0;  // records
-    struct Stream* stream = nullptr;  // of the last record
-    std::chrono::steady_clock::time_point time;
-};
-struct Stream {
-    std::deque<std::function<CUresult()>> work;
-};
-struct Module { std::string file; };  // empty: all kernels
-
-struct State {
-    std::recursive_mutex mutex;
-    bool initialized = false;
-    int retained[kDeviceCount] = {};
-    std::set<Stream*> streams;
-    std::map<Event*, std::shared_ptr<Event>> events;
-    std::map<uintptr_t, size_t> pinned;
-    std::set<Module*> modules;
-    uint64_t seed = 0;
-    std::string fault_message;
-};
-State& state() {
+State& emulate::state() {
     static State* const instance = new State;
     return *instance;
 }
-thread_local int current_device = -1;
 
-// Does the oldest work of a stream. A fault ends everything that any stream has to do, as it does on a GPU.
-CUresult step(Stream& stream) {
-    const auto work = std::move(stream.work.front());
-    stream.work.pop_front();
-    const CUresult result = work();
-    if (result) {
-        for (Stream* other : state().streams) other->work.clear();
-    }
-    return result;
-}
-CUresult drain(Stream& stream) {
-    while (!stream.work.empty()) {
-        if (const CUresult result = step(stream)) return result;
-    }
-    return kSuccess;
-}
-CUresult drain_all() {
-    for (Stream* stream : state().streams) {
-        if (const CUresult result = drain(*stream)) return result;
-    }
-    return kSuccess;
-}
-CUresult complete(Event& event, uint64_t record) {
-    while (event.done < record && event.stream && !event.stream->work.empty()) {
-        if (const CUresult result = step(*event.stream)) return result;
-    }
-    return kSuccess;
-}
-
-CUresult ready() {
+CUresult emulate::ready() {
     if (!state().initialized) return kNotInitialized;
     return current_device < 0 || !state().retained[current_device] ? kInvalidContext : kSuccess;
 }
-bool known(Stream* stream) { return !stream || state().streams.count(stream); }
-
-// The null stream waits for all others.
-CUresult enqueue(Stream* stream, std::function<CUresult()> work) {
-    if (!stream) {
-        const CUresult result = drain_all();
-        return result ? result : work();
-    }
-    stream->work.push_back(std::move(work));
-    return stream->work.size() > 10000 ? drain(*stream) : kSuccess;
-}
-
-bool is_pinned(const void* pointer) {
-    const auto& pinned = state().pinned;
-    auto next = pinned.upper_bound(reinterpret_cast<uintptr_t>(pointer));
-    return next != pinned.begin() && (--next, reinterpret_cast<uintptr_t>(pointer) - next->first < next->second);
-}
-unsigned char* device_pointer(uint64_t address) { return reinterpret_cast<unsigned char*>(address); }
-
-CUresult set_bytes(uint64_t to, const void* pattern, size_t pattern_bytes, size_t count, Stream* stream) {
-    if (!known(stream)) return kInvalidHandle;
-    if (to % pattern_bytes || (count && !is_allocated(device_pointer(to), count * pattern_bytes))) return kInvalidValue;
-    uint32_t value = 0;
-    memcpy(&value, pattern, pattern_bytes);
-    return enqueue(stream, [=] {
-        for (size_t i = 0; i < count; i++) memcpy(device_pointer(to) + i * pattern_bytes, &value, pattern_bytes);
-        return kSuccess;
-    });
-}
-
-CUresult report(const std::string& message, CUresult result) {
+CUresult emulate::report(const std::string& message, CUresult result) {
     fprintf(stderr, "emulator: %s\n", message.c_str());
     state().fault_message = message;
     return result;
 }
+
+namespace {
 
 struct Error { CUresult result; const char *name, *text; };
 constexpr Error kErrors[] = {
@@ -132,6 +32,7 @@ constexpr Error kErrors[] = {
     {kNoDevice, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
     {kInvalidDevice, "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"},
     {kInvalidContext, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
+    {kNoBinaryForGpu, "CUDA_ERROR_NO_BINARY_FOR_GPU", "no kernel image is available for execution on the device"},
     {kInvalidHandle, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
     {kNotFound, "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
     {kNotReady, "CUDA_ERROR_NOT_READY", "device not ready"},
@@ -148,13 +49,15 @@ const Error* find_error(CUresult result) {
     return nullptr;
 }
 
-}  // namespace
+struct Module {
+    std::string file;  // empty: all kernels
+};
+std::set<Module*>& modules() {
+    static auto* const instance = new std::set<Module*>;
+    return *instance;
+}
 
-#define API extern "C" __attribute__((visibility("default"))) CUresult
-#define LOCK std::lock_guard lock(state().mutex)
-#define LOCK_AND_CONTEXT \
-    LOCK; \
-    if (const CUresult not_ready = ready()) return not_ready
+}  // namespace
 
 // Library and devices
 
@@ -264,171 +167,29 @@ API cuCtxSynchronize() {
     return drain_all();
 }
 
-// Memory
-
-API cuMemGetInfo_v2(size_t* free, size_t* total) {
-    LOCK_AND_CONTEXT;
-    *total = memory_total();
-    *free = *total - memory_used();
-    return kSuccess;
-}
-API cuMemAlloc_v2(uint64_t* pointer, size_t bytes) {
-    LOCK_AND_CONTEXT;
-    if (!bytes) return kInvalidValue;
-    unsigned char* const address = allocate(bytes);
-    *pointer = reinterpret_cast<uint64_t>(address);
-    return address ? kSuccess : kOutOfMemory;
-}
-API cuMemFree_v2(uint64_t pointer) {
-    LOCK_AND_CONTEXT;
-    if (!pointer) return kSuccess;
-    const CUresult result = drain_all();
-    std::string damage;
-    if (!release(device_pointer(pointer), damage)) return kInvalidValue;
-    if (!damage.empty()) return report(damage, kIllegalAddress);
-    return result;
-}
-API cuMemHostAlloc(void** pointer, size_t bytes, unsigned) {
-    LOCK_AND_CONTEXT;
-    if (!bytes) return kInvalidValue;
-    *pointer = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
-    if (!*pointer) return kOutOfMemory;
-    memset(*pointer, 0xff, bytes);
-    state().pinned[reinterpret_cast<uintptr_t>(*pointer)] = bytes;
-    return kSuccess;
-}
-API cuMemAllocHost_v2(void** pointer, size_t bytes) { return cuMemHostAlloc(pointer, bytes, 0); }
-API cuMemFreeHost(void* pointer) {
-    LOCK_AND_CONTEXT;
-    const CUresult result = drain_all();
-    if (!state().pinned.erase(reinterpret_cast<uintptr_t>(pointer))) return kInvalidValue;
-    free(pointer);
-    return result;
-}
-// From pageable memory the bytes are taken before the call returns, as a GPU's driver does; from pinned memory when the copy's turn comes.
-API cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, Stream* stream) {
-    LOCK_AND_CONTEXT;
-    if (!known(stream)) return kInvalidHandle;
-    if (bytes && !is_allocated(device_pointer(to), bytes)) return kInvalidValue;
-    if (is_pinned(from)) return enqueue(stream, [=] { return memcpy(device_pointer(to), from, bytes), kSuccess; });
-    std::vector<unsigned char> staged(static_cast<const unsigned char*>(from), static_cast<const unsigned char*>(from) + bytes);
-    return enqueue(stream, [to, staged = std::move(staged)] { return memcpy(device_pointer(to), staged.data(), staged.size()), kSuccess; });
-}
-API cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, Stream* stream) {
-    LOCK_AND_CONTEXT;
-    if (!known(stream)) return kInvalidHandle;
-    if (bytes && !is_allocated(device_pointer(from), bytes)) return kInvalidValue;
-    const CUresult result = enqueue(stream, [=] { return memcpy(to, device_pointer(from), bytes), kSuccess; });
-    return result || !stream || is_pinned(to) ? result : drain(*stream);
-}
-API cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, Stream* stream) {
-    LOCK_AND_CONTEXT;
-    if (!known(stream)) return kInvalidHandle;
-    if (bytes && (!is_allocated(device_pointer(to), bytes) || !is_allocated(device_pointer(from), bytes))) return kInvalidValue;
-    return enqueue(stream, [=] { return memmove(device_pointer(to), device_pointer(from), bytes), kSuccess; });
-}
-API cuMemsetD8Async(uint64_t to, unsigned char value, size_t count, Stream* stream) {
-    LOCK_AND_CONTEXT;
-    return set_bytes(to, &value, 1, count, stream);
-}
-API cuMemsetD32Async(uint64_t to, unsigned value, size_t count, Stream* stream) {
-    LOCK_AND_CONTEXT;
-    return set_bytes(to, &value, 4, count, stream);
-}
-
-// Streams and events
-
-API cuStreamCreate(Stream** stream, unsigned) {
-    LOCK_AND_CONTEXT;
-    state().streams.insert(*stream = new Stream);
-    return kSuccess;
-}
-API cuStreamDestroy_v2(Stream* stream) {
-    LOCK_AND_CONTEXT;
-    if (!state().streams.count(stream)) return kInvalidHandle;
-    const CUresult result = drain(*stream);
-    for (auto& [handle, event] : state().events) {
-        if (event->stream == stream) event->stream = nullptr;
-    }
-    state().streams.erase(stream);
-    delete stream;
-    return result;
-}
-API cuStreamSynchronize(Stream* stream) {
-    LOCK_AND_CONTEXT;
-    if (!known(stream)) return kInvalidHandle;
-    return stream ? drain(*stream) : drain_all();
-}
-API cuStreamWaitEvent(Stream* stream, Event* event, unsigned) {
-    LOCK_AND_CONTEXT;
-    const auto found = state().events.find(event);
-    if (!known(stream) || found == state().events.end()) return kInvalidHandle;
-    return enqueue(stream, [shared = found->second, record = event->asked] { return complete(*shared, record); });
-}
-API cuEventCreate(Event** event, unsigned) {
-    LOCK_AND_CONTEXT;
-    auto created = std::make_shared<Event>();
-    *event = created.get();
-    state().events[*event] = created;
-    return kSuccess;
-}
-API cuEventDestroy_v2(Event* event) {
-    LOCK_AND_CONTEXT;
-    return state().events.erase(event) ? kSuccess : kInvalidHandle;
-}
-API cuEventRecord(Event* event, Stream* stream) {
-    LOCK_AND_CONTEXT;
-    const auto found = state().events.find(event);
-    if (!known(stream) || found == state().events.end()) return kInvalidHandle;
-    event->stream = stream;
-    return enqueue(stream, [shared = found->second, record = ++event->asked] {
-        shared->done = record;
-        shared->time = std::chrono::steady_clock::now();
-        return kSuccess;
-    });
-}
-API cuEventSynchronize(Event* event) {
-    LOCK_AND_CONTEXT;
-    return state().events.count(event) ? complete(*event, event->asked) : kInvalidHandle;
-}
-// Makes one step of progress where there is some to make, so that a loop around it ends.
-API cuEventQuery(Event* event) {
-    LOCK_AND_CONTEXT;
-    if (!state().events.count(event)) return kInvalidHandle;
-    if (event->done >= event->asked || !event->stream || event->stream->work.empty()) return kSuccess;
-    const CUresult result = step(*event->stream);
-    return result ? result : kNotReady;
-}
-API cuEventElapsedTime(float* milliseconds, Event* start, Event* end) {
-    LOCK_AND_CONTEXT;
-    if (!state().events.count(start) || !state().events.count(end) || !start->asked || !end->asked) return kInvalidHandle;
-    if (start->done < start->asked || end->done < end->asked) return kNotReady;
-    *milliseconds = std::chrono::duration<float, std::milli>(end->time - start->time).count();
-    return kSuccess;
-}
-
-// Code. A module is the stand-in of one kernels/*.cu, the text `EMULATED name`; any other image stands for all of them.
+// Code. A module is the stand-in of one file of kernels, the text `EMULATED name architecture`; any other image stands for all of them.
 
 API cuModuleLoadData(Module** module, const void* image) {
     LOCK_AND_CONTEXT;
     if (!image) return kInvalidValue;
-    constexpr char kMark[] = "EMULATED ";
-    const char* text = static_cast<const char*>(image);
-    const bool standin = !strncmp(text, kMark, sizeof kMark - 1);
-    *module = new Module{standin ? std::string(text + sizeof kMark - 1, strcspn(text + sizeof kMark - 1, "\n")) : ""};
-    state().modules.insert(*module);
+    char name[64] = "";
+    int architecture = 80;
+    if (!strncmp(static_cast<const char*>(image), "EMULATED ", 9) && sscanf(static_cast<const char*>(image), "EMULATED %63s sm_%d", name, &architecture) != 2) return kInvalidValue;
+    if (architecture > kDevices[current_device].major * 10) return kNoBinaryForGpu;
+    *module = new Module{name};
+    modules().insert(*module);
     return kSuccess;
 }
 API cuModuleUnload(Module* module) {
     LOCK_AND_CONTEXT;
-    if (!state().modules.erase(module)) return kInvalidHandle;
+    if (!modules().erase(module)) return kInvalidHandle;
     const CUresult result = drain_all();
     delete module;
     return result;
 }
 API cuModuleGetFunction(Kernel** function, Module* module, const char* name) {
     LOCK_AND_CONTEXT;
-    if (!state().modules.count(module)) return kInvalidHandle;
+    if (!modules().count(module)) return kInvalidHandle;
     *function = find_kernel(name);
     if (*function && !module->file.empty() && module->file != (*function)->file) *function = nullptr;
     return *function ? kSuccess : kNotFound;

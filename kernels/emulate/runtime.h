@@ -2,6 +2,7 @@
 // at barriers and warp collectives. Kernels see this through seam.h and ptx.h; the driver (driver.cpp) calls run().
 //   workers.cpp  kernels by name, the operating-system threads that run blocks, faults of the processor, time limit
 //   block.cpp    fibers, the schedule of a block, barriers, collectives, shared memory, asynchronous copies
+//   async.cpp    Hopper's barriers, copy engine and products of four warps
 //   tensor.cpp   what warp collectives compute
 //   memory.cpp   device memory
 //   checker.cpp  races and wild accesses, by the compiler's instrumentation of every load and store; linked into the checked library only
@@ -9,6 +10,7 @@
 #pragma once
 #include <stdint.h>
 #include <atomic>
+#include <memory>
 #include <mutex>
 #include <source_location>
 #include <string>
@@ -103,7 +105,8 @@ struct Launch {
     uint32_t max_shared = 163 * 1024;  // of one block, static and dynamic
     // Where not 0: one operating-system thread, and blocks, warps and lanes in an order drawn from it.
     uint64_t seed = 0;
-    std::vector<unsigned char> parameter_bytes;
+    struct alignas(64) Chunk { unsigned char bytes[64]; };
+    std::vector<Chunk> parameter_bytes;
     std::vector<void*> parameters;
 
     std::atomic<uint64_t> next_block{0};
@@ -118,6 +121,7 @@ void run(Launch& launch);
 
 struct Block;
 struct Warp;
+struct Async;
 
 struct AsyncCopy {
     void* shared;
@@ -173,6 +177,7 @@ struct Block {
     unsigned char* shared;               // kSharedCapacity bytes
     uint32_t shared_bytes, shared_end;   // in use; behind the last array
     std::vector<SharedArray> arrays;     // the dynamic part first
+    std::shared_ptr<Async> async;        // null until a kernel uses what async.h has
     // Numbers of a block's stretches between barriers, never used twice by this operating-system thread.
     uint32_t epoch, first_epoch, launch_epoch;
     void* scheduler_stack_pointer;
@@ -193,6 +198,11 @@ extern __thread Thread* current __attribute__((tls_model("initial-exec")));
 [[noreturn]] __attribute__((format(printf, 3, 4))) void fail(Fault fault, Place place, const char* format, ...);
 // The same from outside of threads; returns.
 void record(Block& block, Fault fault, const std::string& text);
+// Gives way to another thread; returns when this one is ready again and its turn has come.
+void park();
+// Of async.h: what waiting threads lack; what a block that has ended left behind, empty if nothing.
+std::string describe_async(const Block& block);
+std::string unfinished_async(const Block& block);
 // "threads 0-15 wait at sync_warp (kernels/x.cu:12); threads 16-31 have ended"
 std::string describe_threads(const Block& block);
 std::string describe(Dim3 d);

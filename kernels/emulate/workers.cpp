@@ -35,12 +35,12 @@ Kernel* find_kernel(const char* name) {
 }
 
 Launch::Launch(Kernel* kernel, void** values) : kernel(kernel) {
-    size_t bytes = 0;
-    const auto aligned = [](size_t size) { return (size + 15) / 16 * 16; };
-    for (const uint16_t* size = kernel->parameter_sizes; *size; size++) bytes += aligned(*size);
-    parameter_bytes.resize(bytes);
-    unsigned char* to = parameter_bytes.data();
-    for (const uint16_t* size = kernel->parameter_sizes; *size; to += aligned(*size++)) {
+    size_t count = 0;
+    const auto chunks = [](size_t size) { return (size + sizeof(Chunk) - 1) / sizeof(Chunk); };
+    for (const uint16_t* size = kernel->parameter_sizes; *size; size++) count += chunks(*size);
+    parameter_bytes.resize(count);
+    Chunk* to = parameter_bytes.data();
+    for (const uint16_t* size = kernel->parameter_sizes; *size; to += chunks(*size++)) {
         memcpy(to, *values++, *size);
         parameters.push_back(to);
     }

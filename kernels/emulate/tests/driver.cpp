@@ -58,7 +58,7 @@ struct Session {
     Session() {
         void* context;
         EXPECT(cuInit(0) == 0 && cuDevicePrimaryCtxRetain(&context, 0) == 0 && cuCtxSetCurrent(context) == 0);
-        EXPECT(cuStreamCreate(&stream, 1) == 0 && cuMemAlloc_v2(&device, kBytes) == 0 && cuModuleLoadData(&module, "EMULATED driver\n") == 0);
+        EXPECT(cuStreamCreate(&stream, 1) == 0 && cuMemAlloc_v2(&device, kBytes) == 0 && cuModuleLoadData(&module, "EMULATED driver sm_80\n") == 0);
         void* memory;
         EXPECT(cuMemHostAlloc(&memory, kBytes, 0) == 0);
         pinned = static_cast<float*>(memory);
@@ -165,7 +165,7 @@ TEST(driver_checks_launches) {
 TEST(driver_modules_hold_their_own_kernels) {
     Session s;
     void *other, *all, *function;
-    EXPECT(cuModuleLoadData(&other, "EMULATED planted\n") == 0 && cuModuleLoadData(&all, "\x50\xed\x55\xba") == 0);
+    EXPECT(cuModuleLoadData(&other, "EMULATED planted sm_80\n") == 0 && cuModuleLoadData(&all, "\x50\xed\x55\xba") == 0);
     EXPECT(cuModuleGetFunction(&function, s.module, "driver_add") == 0 && cuModuleGetFunction(&function, s.module, "sum_good") == kNotFound);
     EXPECT(cuModuleGetFunction(&function, other, "driver_add") == kNotFound && cuModuleGetFunction(&function, other, "sum_good") == 0);
     EXPECT(cuModuleGetFunction(&function, all, "driver_add") == 0 && cuModuleGetFunction(&function, all, "absent") == kNotFound);
