@@ -1,3 +1,4 @@
+using System;
 using RetrievalEngine.Compute;
 using RetrievalEngine.Cuda.Products;
 
@@ -79,22 +80,36 @@ public sealed unsafe partial class CudaBackend
         Activation activation = Activation.None, ProductShape? shape = null)
     {
         if (products.Count == 0) return;
-        shape ??= Fastest(in products, transA, transB);
+        shape ??= Fastest(in products, transA, transB, null);
         products.Place(shape);
-        ProductList.Arguments arguments = products.Launch;
-        arguments.Options = arguments.Options with { Alpha = alpha, Accumulate = accumulate ? 1 : 0, Activation = (int)activation };
-        Launch("matmul", $"matmul_{shape.Name}_{(transA ? "t" : "n")}{(transB ? "t" : "n")}_{Suffix(type)}", new Grid(arguments.Options.Blocks), shape.Threads,
-            shape.SharedBytes, [KernelArgument.Struct(ref arguments)]);
+        products.Launch.Options = products.Launch.Options with { Alpha = alpha, Accumulate = accumulate ? 1 : 0, Activation = (int)activation };
+        string form = transA ? transB ? "tt" : "tn" : transB ? "nt" : "nn";
+        if (shape == ProductShape.Hopper)
+        {
+            HopperList list = default;
+            if (list.TryFill(in products, transA, transB, type))
+            {
+                Launch("matmul_hopper", $"matmul_hopper_{form}_{Suffix(type)}", new Grid(Math.Min(products.Blocks(shape), Device.Multiprocessors)),
+                    shape.Threads, shape.SharedBytes, [KernelArgument.Struct(ref list.Launch)]);
+                return;
+            }
+
+            shape = Fastest(in products, transA, transB, ProductShape.Hopper);
+            products.Place(shape);
+        }
+
+        Launch("matmul", $"matmul_{shape.Name}_{form}_{Suffix(type)}", new Grid(products.Blocks(shape)), shape.Threads, shape.SharedBytes,
+            [KernelArgument.Struct(ref products.Launch)]);
     }
 
-    private ProductShape Fastest(in ProductList products, bool transA, bool transB)
+    private ProductShape Fastest(in ProductList products, bool transA, bool transB, ProductShape? without)
     {
         ProductShape? fastest = null;
         double least = double.PositiveInfinity;
         foreach (ProductShape shape in ProductShape.All)
         {
             double time = shape.Time(products.Blocks(shape), Device.Multiprocessors);
-            if (time < least && shape.Has(transA, transB)) (fastest, least) = (shape, time);
+            if (time < least && shape != without && shape.Has(transA, transB, Device)) (fastest, least) = (shape, time);
         }
 
         return fastest!;

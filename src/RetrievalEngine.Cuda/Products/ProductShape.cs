@@ -2,7 +2,7 @@ using System;
 
 namespace RetrievalEngine.Cuda.Products;
 
-/// <summary>What one block computes: the shapes of kernels/matmul.cu.</summary>
+/// <summary>What one block computes: the shapes of kernels/matmul.cu, and the one of kernels/hopper/matmul_hopper.cu.</summary>
 /// <param name="Name">In kernel names.</param>
 /// <param name="M">Rows.</param>
 /// <param name="N">Columns.</param>
@@ -11,17 +11,22 @@ namespace RetrievalEngine.Cuda.Products;
 /// <param name="Rate">Results a multiprocessor gets done in a unit of time, relative to the widest shape: larger tiles read less for each.</param>
 internal sealed record ProductShape(string Name, int M, int N, int Threads, int SharedBytes, double Rate)
 {
+    /// <summary>On compute capability 9.0 alone; a block stays for many tiles. Its rate is what is expected of wgmma, not measured.</summary>
+    public static ProductShape Hopper { get; } = new("hopper", 128, 256, 384, 4 * (128 + 256) * 64 * 2 + 8 * 16 * 40 * 4 + 2 * 4 * 8, 1.3);
+
     /// <summary>From the largest to the smallest.</summary>
     public static ProductShape[] All { get; } =
     [
+        Hopper,
         new("wide", 128, 256, 256, 4 * (128 + 256) * 32 * 2, 1.0),
         new("large", 128, 128, 128, 3 * (128 + 128) * 32 * 2, 0.9),
         new("medium", 64, 64, 128, 3 * (64 + 64) * 64 * 2, 0.6),
         new("small", 32, 32, 64, 6 * (32 + 32) * 64 * 2, 0.25),
     ];
 
-    /// <summary>Whether there is a kernel for the form: a transposed a is never short, and both transposed are for completeness.</summary>
-    public bool Has(bool transA, bool transB) => !transA || (transB ? Name == "medium" : Name != "small");
+    /// <summary>Whether there is a kernel for the form on a device: a transposed a is never short, and both transposed are for completeness.</summary>
+    public bool Has(bool transA, bool transB, CudaDevice device) =>
+        (!transA || (transB ? Name == "medium" : Name != "small")) && (this != Hopper || device is { Major: 9, Minor: 0 });
 
     /// <summary>Blocks for m × n results.</summary>
     public long Blocks(long m, long n) => (m + M - 1) / M * ((n + N - 1) / N);

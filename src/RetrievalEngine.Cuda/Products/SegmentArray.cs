@@ -20,7 +20,7 @@ internal struct SegmentArray
 
     /// <summary><c>Segment</c> of kernels/core/mainloop.cuh.</summary>
     [StructLayout(LayoutKind.Sequential)]
-    private struct Segment
+    internal struct Segment
     {
         public ulong A, B;
         public long AStride, BStride;
