@@ -10,12 +10,7 @@ public sealed unsafe partial class CudaBackend
     /// Two F32 operands are multiplied to 2^-16 (<see cref="ProductType"/>). A row's bits depend neither on the other rows nor on how many there are.
     /// </remarks>
     public void MatMul(Tensor a, Tensor b, Tensor c, bool transA = false, bool transB = false, float alpha = 1, bool accumulate = false,
-        Tensor bias = default, Activation activation = Activation.None) =>
-        MatMul(a, b, c, transA, transB, alpha, accumulate, bias, activation, null);
-
-    /// <summary>The same in blocks of a certain shape.</summary>
-    internal void MatMul(Tensor a, Tensor b, Tensor c, bool transA, bool transB, float alpha, bool accumulate, Tensor bias, Activation activation,
-        ProductShape? shape)
+        Tensor bias = default, Activation activation = Activation.None)
     {
         (long m, long n, long k) = OpChecks.MatMul(a, b, c, transA, transB, bias);
         if (m == 0 || n == 0) return;
@@ -27,7 +22,7 @@ public sealed unsafe partial class CudaBackend
         ProductList products = default;
         products.Add(c, m, n, bias);
         products.AddSegments(left, right, k);
-        Multiply(ref products, transA, transB, type.DType, alpha, accumulate, activation, shape);
+        Multiply(ref products, transA, transB, type.DType, alpha, accumulate, activation);
         Scratch.Release(mark);
     }
 }

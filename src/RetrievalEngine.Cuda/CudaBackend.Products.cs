@@ -9,6 +9,9 @@ public sealed unsafe partial class CudaBackend
 {
     private const int PacketElements = 8;
 
+    /// <summary>The shape of all products that have it, in place of the fastest: for tests and measurements.</summary>
+    internal ProductShape? Shape { get; set; }
+
     /// <summary>
     /// The rows of a matrix as an operand, taken as they lie where they can be, else packed into <see cref="Scratch"/> by the next call of Pack.
     /// </summary>
@@ -73,20 +76,20 @@ public sealed unsafe partial class CudaBackend
     }
 
     /// <summary>
-    /// Computes the products of the list, f(alpha · Σ + bias) or added to what is there, in the shape that is done first, or in <paramref name="shape"/>. In
-    /// every shape an element is the same sum in the same order.
+    /// Computes the products of the list, f(alpha · Σ + bias) or added to what is there, in the shape that is done first. In every shape an element is the same
+    /// sum in the same order.
     /// </summary>
     private void Multiply(ref ProductList products, bool transA, bool transB, DType type, float alpha = 1, bool accumulate = false,
-        Activation activation = Activation.None, ProductShape? shape = null)
+        Activation activation = Activation.None)
     {
         if (products.Count == 0) return;
-        shape ??= Fastest(in products, transA, transB, null);
-        products.Place(shape);
-        products.Launch.Options = products.Launch.Options with { Alpha = alpha, Accumulate = accumulate ? 1 : 0, Activation = (int)activation };
         string form = transA ? transB ? "tt" : "tn" : transB ? "nt" : "nn";
+        products.Launch.Options = products.Launch.Options with { Alpha = alpha, Accumulate = accumulate ? 1 : 0, Activation = (int)activation };
+        ProductShape shape = Shape?.Has(transA, transB, Device) == true ? Shape : Fastest(in products, transA, transB, null);
         if (shape == ProductShape.Hopper)
         {
             HopperList list = default;
+            products.Place(shape);
             if (list.TryFill(in products, transA, transB, type))
             {
                 Launch("matmul_hopper", $"matmul_hopper_{form}_{Suffix(type)}", new Grid(Math.Min(products.Blocks(shape), Device.Multiprocessors)),
@@ -95,9 +98,9 @@ public sealed unsafe partial class CudaBackend
             }
 
             shape = Fastest(in products, transA, transB, ProductShape.Hopper);
-            products.Place(shape);
         }
 
+        products.Place(shape);
         Launch("matmul", $"matmul_{shape.Name}_{form}_{Suffix(type)}", new Grid(products.Blocks(shape)), shape.Threads, shape.SharedBytes,
             [KernelArgument.Struct(ref products.Launch)]);
     }

@@ -24,6 +24,13 @@ internal sealed class ProductShapeTests
         CudaDevice device = CudaDevice.List(out _).MaxBy(d => (d.Major, d.Minor, -d.Ordinal))!;
         Assert.That(CudaBackend.TryCreate(device.Ordinal, DType.BF16, out CudaBackend? backend, out string why), why);
         _backend = backend!;
+        if (CudaLibrary.IsEmulated) Assert.That(ProductShape.Hopper.Has(false, true, device), "the emulated driver has a device of sm_90");
+    }
+
+    [TearDown]
+    public void Reset()
+    {
+        if (_backend is not null) _backend.Shape = null;
     }
 
     [OneTimeTearDown]
@@ -47,7 +54,8 @@ internal sealed class ProductShapeTests
             byte[] poison = new byte[M * N * sizeof(float)];
             Array.Fill(poison, (byte)0xFF);
             tensors.Add("c", new Shape(M, N), DType.F32, poison);
-            _backend.MatMul(tensors["a"], tensors["b"], tensors["c"], transA, transB, 0.5f, false, tensors["bias"], Activation.None, shape);
+            _backend.Shape = shape;
+            _backend.MatMul(tensors["a"], tensors["b"], tensors["c"], transA, transB, 0.5f, bias: tensors["bias"]);
             float[] c = MemoryMarshal.Cast<byte, float>(tensors.Download("c")).ToArray();
             tensors.CheckGuards();
             first ??= c;
@@ -55,6 +63,48 @@ internal sealed class ProductShapeTests
         }
 
         Agreement.Check("c", Array.ConvertAll(first!, value => (double)value), expected, 2e-5);
+    }
+
+    [Test]
+    public void All_shapes_give_LoRA_the_same_bits([Values(DType.BF16, DType.F32)] DType dtype)
+    {
+        // Two projections, so that blocks of both share a grid; dropout, whose mask falls between the segments of dx; more k than a ring of tiles.
+        const int Tokens = 150, Width = 264, Rank = 16;
+        int[] outputs = [136, 300];
+        RandomTensors random = new(6);
+        using GuardedTensors t = new(_backend, 16);
+        Add("x", dtype, Tokens, Width);
+        for (int i = 0; i < outputs.Length; i++)
+        {
+            Add($"w{i}", dtype, outputs[i], Width);
+            Add($"a{i}", DType.F32, Rank, Width);
+            Add($"b{i}", DType.F32, outputs[i], Rank);
+            Add($"s{i}", dtype, Tokens, Rank);
+            Add($"dy{i}", dtype, Tokens, outputs[i]);
+        }
+
+        Projection[] projections = [.. outputs.Select((_, i) => new Projection(t[$"w{i}"], A: t[$"a{i}"], B: t[$"b{i}"], Scale: 2))];
+        Dropout dropout = new(0.3f, 12);
+        byte[][]? first = null;
+        foreach (ProductShape shape in ProductShape.All.Where(s => s.Has(false, true, _backend.Device)))
+        {
+            foreach (string name in (string[])["y0", "y1", "dx"]) Add(name, dtype, Tokens, name == "dx" ? Width : outputs[name[1] - '0']);
+            for (int i = 0; i < outputs.Length; i++) t.Add($"dw{i}", new Shape(outputs[i], Width), DType.F32, new byte[4 * outputs[i] * Width]);
+            _backend.Shape = shape;
+            _backend.LoraMatMulForward(t["x"], projections, dropout, All("s"), All("y"));
+            _backend.LoraMatMulBackward(
+                All("dy"), t["x"], projections, dropout, All("s"), [.. All("dw").Select(dw => new ProjectionGradient(dw))], t["dx"]);
+            t.CheckGuards();
+            byte[][] results = [.. ((string[])["y0", "y1", "dx", "dw0", "dw1"]).Select(t.Download)];
+            first ??= results;
+            for (int i = 0; i < results.Length; i++)
+                Assert.That(results[i].AsSpan().SequenceEqual(first[i]), $"result {i} of {shape.Name} differs from {ProductShape.All[0].Name}");
+        }
+
+        Tensor[] All(string name) => [.. outputs.Select((_, i) => t[$"{name}{i}"])];
+
+        void Add(string name, DType type, int rows, int columns) =>
+            t.Add(name, new Shape(rows, columns), type, Storage.Pack(random.Normal(rows * columns, dtype: type), type));
     }
 
     [Test]
@@ -68,7 +118,8 @@ internal sealed class ProductShapeTests
         var read = (delegate* unmanaged<byte*, Counters*, int>)NativeLibrary.GetExport(library, "emulateGetCounters");
         foreach (ProductShape shape in ProductShape.All.Where(s => s != ProductShape.Hopper && s.Has(transA, transB, _backend.Device)))
         {
-            _backend.MatMul(tensors["a"], tensors["b"], tensors["c"], transA, transB, 1, false, default, Activation.None, shape);
+            _backend.Shape = shape;
+            _backend.MatMul(tensors["a"], tensors["b"], tensors["c"], transA, transB);
             _backend.Synchronize();
             Counters counters;
             fixed (byte* name = System.Text.Encoding.UTF8.GetBytes($"matmul_{shape.Name}_{(transA ? 't' : 'n')}{(transB ? 't' : 'n')}_bf16\0"))
