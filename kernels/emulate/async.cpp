@@ -21,7 +21,7 @@ struct TransactionBarrier {
     int arrivals, missing;  // of every phase; of this one
     int64_t bytes;          // expected and not come
     uint32_t phase;
-    std::vector<BoxCopy> copies;
+    std::vector<BoxCopy> copies;  // under way; they arrive when somebody waits, the latest that a GPU allows
     std::vector<Thread*> waiting;
 };
 
@@ -84,10 +84,17 @@ static void land(const BoxCopy& copy) {
     copy.map.copy_box(copy.shared, (uint32_t)(copy.shared - copy.thread->block->shared), copy.column, copy.row);
 }
 
+static int64_t bytes_under_way(const TransactionBarrier& barrier) {
+    int64_t bytes = 0;
+    for (const BoxCopy& copy : barrier.copies) bytes += copy.map.box_bytes();
+    return bytes;
+}
+
 static void end_phase_if_complete(TransactionBarrier& barrier) {
-    if (barrier.missing || barrier.bytes) return;
+    if (barrier.missing || barrier.bytes != bytes_under_way(barrier)) return;
     for (const BoxCopy& copy : barrier.copies) land(copy);
     barrier.copies.clear();
+    barrier.bytes = 0;
     barrier.missing = barrier.arrivals;
     barrier.phase++;
     for (Thread* thread : barrier.waiting) thread->warp->ready |= 1u << thread->lane;
@@ -98,13 +105,14 @@ static void end_phase_if_complete(TransactionBarrier& barrier) {
 void barrier_arrive(uint64_t* pointer, int bytes, const char* operation, Site site) {
     TransactionBarrier& barrier = find(pointer, operation, site);
     barrier.bytes += bytes;
-    if (barrier.missing == 0) fail(Fault::LaunchFailed, site, "%s: all %d arrivals of the phase have come, bytes are missing", operation, barrier.arrivals);
+    if (barrier.missing == 0) fail(Fault::LaunchFailed, site, "%s: all %d arrivals of the phase have come, and its copies may be under way", operation, barrier.arrivals);
     barrier.missing--;
-    end_phase_if_complete(barrier);
+    if (barrier.copies.empty() || !barrier.waiting.empty()) end_phase_if_complete(barrier);
 }
 
 void barrier_wait(uint64_t* pointer, int parity, Site site) {
     TransactionBarrier& barrier = find(pointer, "barrier_wait", site);
+    end_phase_if_complete(barrier);
     while ((barrier.phase & 1) == (uint32_t)(parity & 1)) {
         Thread& self = *current;
         self.operation = "barrier_wait";
@@ -121,7 +129,7 @@ std::string describe_async(const Block& block) {
     for (const TransactionBarrier& b : block.async->barriers) {
         if (b.waiting.empty()) continue;
         text += "; the barrier at shared byte " + std::to_string(b.offset) + ", phase " + std::to_string(b.phase) + ", lacks " + std::to_string(b.missing) + " of " +
-                std::to_string(b.arrivals) + " arrivals and " + std::to_string(b.bytes) + " bytes";
+                std::to_string(b.arrivals) + " arrivals and " + std::to_string(b.bytes - bytes_under_way(b)) + " bytes";
     }
     return text;
 }
@@ -152,8 +160,7 @@ void copy_box(void* shared, const void* pointer, int column, int row, uint64_t* 
     if (checker) checker->access(*current, shared, bytes, Access::Write, site);
     memset(shared, kPoison, bytes);
     barrier.copies.push_back({static_cast<unsigned char*>(shared), map, column, row, current, site});
-    barrier.bytes -= bytes;
-    end_phase_if_complete(barrier);
+    if (!barrier.waiting.empty()) end_phase_if_complete(barrier);
 }
 
 // Products of four warps
