@@ -86,6 +86,18 @@ DEVICE float exp2_approximate(float x) {
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;
 }
+// 1 / x, about 1 ulp; 0 for infinity, infinity for 0.
+DEVICE float reciprocal_approximate(float x) {
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
+// The same value, of which the compiler knows nothing: what is computed from it in a loop is computed there and holds no register across the loop.
+DEVICE int opaque(int x) {
+    asm volatile("" : "+r"(x));
+    return x;
+}
 
 // Asynchronous copies from global to shared memory
 

@@ -59,6 +59,13 @@ DEVICE float exp2_approximate(float x) {
     const float y = exp2f(x);
     return y < 0x1p-126f ? 0.0f : y;  // ftz
 }
+// Of a number that is flushed to 0 the reciprocal is infinite, and one that would be flushed is 0.
+DEVICE float reciprocal_approximate(float x) {
+    if (fabsf(x) < 0x1p-126f) return copysignf(kInfinity, x);
+    const float y = 1.0f / x;
+    return fabsf(y) < 0x1p-126f ? copysignf(0.0f, y) : y;
+}
+DEVICE int opaque(int x) { return x; }
 
 // Asynchronous copies: the data is read and lands when the issuing thread waits for its group; until then the destination is NaN
 

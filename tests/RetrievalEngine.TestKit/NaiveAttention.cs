@@ -27,8 +27,8 @@ public sealed class NaiveAttention(int[] cuSeqLens, int heads, int kvHeads, int 
         return (o, lse);
     }
 
-    /// <summary>Gradients of Σ dO ∘ O.</summary>
-    public (double[] Dq, double[] Dk, double[] Dv, double[] Dbias) Backward(double[] dO, double[] q, double[] k, double[] v, double[] bias)
+    /// <summary>Gradients of Σ dO ∘ O, <paramref name="o"/> as it was stored: what an op that is handed a rounded output should make of it.</summary>
+    public (double[] Dq, double[] Dk, double[] Dv, double[] Dbias) Backward(double[] dO, double[] q, double[] k, double[] v, double[] o, double[] bias)
     {
         double[] dq = new double[q.Length], dk = new double[k.Length], dv = new double[v.Length], dbias = new double[bias.Length];
         ForEachQuery(q, k, bias, (row, h, i, first, logits, slopes) =>
@@ -43,9 +43,9 @@ public sealed class NaiveAttention(int[] cuSeqLens, int heads, int kvHeads, int 
                     dp[j] += dO[row + d] * v[key + d];
                     dv[key + d] += p[j] * dO[row + d];
                 }
-
-                delta += p[j] * dp[j];
             }
+
+            for (int d = 0; d < headDim; d++) delta += dO[row + d] * o[row + d];
 
             for (int j = 0; j < p.Length; j++)
             {
