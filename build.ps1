@@ -3,7 +3,7 @@
 #   ./build.ps1 [build]         compiles everything, with CUDA kernels where nvcc is; leaves the runnable command at out/retrieval
 #   ./build.ps1 test [ARGS]     format check, build, all tests; ends with `N passed, N failed, N skipped`; ARGS go to dotnet test (--filter ...)
 #   ./build.ps1 demo [ARGS]     build, then `retrieval demo ARGS`: trains, searches and measures on text that every .NET SDK carries
-#   ./build.ps1 bench [ARGS]    build, then the benchmarks; ARGS go to the benchmark program (all of them without ARGS)
+#   ./build.ps1 bench [ARGS]    build, then `retrieval bench ARGS`: every op at the shapes of real models, as a share of what the machine can do
 #   ./build.ps1 publish         one self-contained file at out/publish/retrieval that needs no .NET on the machine, tried with an empty PATH
 #   ./build.ps1 format          rewrites the sources as .editorconfig wants them
 #   ./build.ps1 clean           removes artifacts/ and out/
@@ -106,10 +106,7 @@ if ($verb -in 'build', 'test', 'demo', 'bench') { Build }
 switch ($verb) {
   'test' { Step 'emulated driver' { Build-Emulator }; Step 'format' { dotnet format $solution --verify-no-changes --no-restore }; Invoke-Tests $rest }
   'demo' { & "$root/out/retrieval$exe" demo @rest; exit $LASTEXITCODE }
-  'bench' {
-    if ($rest.Count -eq 0) { $rest = '--filter', '*' }
-    Step 'bench' { dotnet run -c Release --no-build --project "$root/bench/RetrievalEngine.Bench" -- @rest }
-  }
+  'bench' { & "$root/out/retrieval$exe" bench @rest; exit $LASTEXITCODE }
   'publish' {
     Step 'kernels' { Build-Kernels }
     Step 'publish' { dotnet publish $cli -c Release --self-contained --use-current-runtime -p:PublishSingleFile=true -v quiet -nologo -o "$root/out/publish" }

@@ -3,7 +3,7 @@
 #   ./build.sh [build]         compiles everything, with CUDA kernels where nvcc is; leaves the runnable command at out/retrieval
 #   ./build.sh test [ARGS]     format check, build, all tests; ends with `N passed, N failed, N skipped`; ARGS go to dotnet test (--filter …)
 #   ./build.sh demo [ARGS]     build, then `retrieval demo ARGS`: trains, searches and measures on text that every .NET SDK carries
-#   ./build.sh bench [ARGS]    build, then the benchmarks; ARGS go to the benchmark program (all of them without ARGS)
+#   ./build.sh bench [ARGS]    build, then `retrieval bench ARGS`: every op at the shapes of real models, as a share of what the machine can do
 #   ./build.sh publish         one self-contained file at out/publish/retrieval that needs no .NET on the machine, tried with an empty environment
 #   ./build.sh format          rewrites the sources as .editorconfig wants them
 #   ./build.sh clean           removes artifacts/ and out/
@@ -92,7 +92,7 @@ case $verb in
   build) need_dotnet; build ;;
   test) trap 'echo "0 passed, 1 failed, 0 skipped"' EXIT; need_dotnet; build; step "emulated driver" emulator; step format check_format; run_tests "$@" ;;
   demo) need_dotnet; build; "$root/out/retrieval" demo "$@" ;;
-  bench) need_dotnet; build; [ $# -gt 0 ] || set -- --filter '*'; step bench dotnet run -c Release --no-build --project "$root/bench/RetrievalEngine.Bench" -- "$@" ;;
+  bench) need_dotnet; build; "$root/out/retrieval" bench "$@" ;;
   publish) need_dotnet; step kernels kernels; step publish publish; step "run with an empty environment" try_published ;;
   format) need_dotnet; step restore dotnet restore "$solution" -v quiet; step format dotnet format "$solution" --no-restore ;;
   clean) step clean rm -rf "$root/artifacts" "$root/out" ;;

@@ -4,6 +4,7 @@ using System.CommandLine.Parsing;
 using System.IO;
 using System.Threading;
 using System.Threading.Tasks;
+using RetrievalEngine.Cli.Bench;
 using RetrievalEngine.Cli.Demo;
 using RetrievalEngine.Cuda;
 
@@ -32,6 +33,7 @@ internal static class Program
             InfoCommand.Create(),
             ModelCommand.Create(),
             DevicesCommand.Create(),
+            BenchCommand.Create(),
             VerifyCommand.Create(),
             TrainCommand.Create(),
             DemoCommand.Create(),

@@ -17,7 +17,26 @@ namespace RetrievalEngine.Cuda;
 public sealed unsafe record CudaDevice(
     int Ordinal, string Name, int Major, int Minor, long TotalBytes, int Multiprocessors, int SharedBytesPerBlock, int DriverVersion)
 {
-    private const int MultiprocessorCount = 16, ComputeCapabilityMajor = 75, ComputeCapabilityMinor = 76, MaxSharedMemoryPerBlockOptin = 97;
+    private const int ClockRate = 13, MultiprocessorCount = 16, L2CacheSize = 38, ComputeCapabilityMajor = 75, ComputeCapabilityMinor = 76,
+        MaxSharedMemoryPerBlockOptin = 97;
+
+    /// <summary>The highest clock of its multiprocessors.</summary>
+    public long ClockHertz { get; init; }
+
+    /// <summary>Size of the cache that all multiprocessors share.</summary>
+    public long CacheBytes { get; init; }
+
+    /// <summary>
+    /// Operations a second of its tensor cores at that clock, on dense 16-bit matrices with float32 sums: what a multiprocessor does in a clock is from NVIDIA's
+    /// architecture papers. Data sheets calculate with a somewhat lower clock, and no chip holds either under load.
+    /// </summary>
+    public double MatrixFlops => (double)Multiprocessors * ClockHertz * (Major, Minor) switch
+    {
+        (8, 0) => 2048,
+        (9, _) => 4096,
+        (10, _) => 8192,
+        _ => 1024,
+    };
 
     /// <summary>As compilers call it: <c>sm_80</c>.</summary>
     public string Architecture => $"sm_{Major}{Minor}";
@@ -85,7 +104,11 @@ public sealed unsafe record CudaDevice(
         CudaDriver.Check(CudaDriver.DeviceTotalMem(&bytes, device), "cuDeviceTotalMem");
         return new CudaDevice(
             ordinal, Marshal.PtrToStringUTF8((nint)name) ?? "", Attribute(ComputeCapabilityMajor), Attribute(ComputeCapabilityMinor), (long)bytes,
-            Attribute(MultiprocessorCount), Attribute(MaxSharedMemoryPerBlockOptin), driverVersion);
+            Attribute(MultiprocessorCount), Attribute(MaxSharedMemoryPerBlockOptin), driverVersion)
+        {
+            ClockHertz = Attribute(ClockRate) * 1000L,
+            CacheBytes = Attribute(L2CacheSize),
+        };
 
         int Attribute(int attribute)
         {

@@ -22,6 +22,9 @@ public sealed class CudaException : Exception
     /// <summary>The CUresult; 0 where the driver was not asked.</summary>
     public int Result { get; }
 
+    /// <summary>Whether the device had not the memory that was wanted.</summary>
+    public bool IsOutOfMemory => Result == CudaDriver.OutOfMemory;
+
     private static string Sentence(string call, int result, string? wanted)
     {
         (string name, string text) = CudaDriver.Describe(result);

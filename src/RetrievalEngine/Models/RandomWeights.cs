@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Threading.Tasks;
 using RetrievalEngine.Compute;
 
 namespace RetrievalEngine.Models;
@@ -43,13 +44,18 @@ internal sealed class RandomWeights(double standardDeviation, ulong seed) : IWei
 
     private static void FillNormal(float[] values, double standardDeviation, ulong seed)
     {
-        for (int i = 0; i < values.Length; i += 2)
+        // A model of billions would take one core minutes.
+        const int Piece = 1 << 16;
+        Parallel.For(0, (values.Length + Piece - 1) / Piece, piece =>
         {
-            // Box and Muller (1958): two uniforms to two normals.
-            double radius = Math.Sqrt(-2 * Math.Log(1 - Uniform(seed, (ulong)i)));
-            (double sin, double cos) = Math.SinCos(2 * Math.PI * Uniform(seed, (ulong)i + 1));
-            values[i] = (float)(standardDeviation * radius * cos);
-            if (i + 1 < values.Length) values[i + 1] = (float)(standardDeviation * radius * sin);
-        }
+            for (int i = piece * Piece; i < Math.Min(values.Length, (piece + 1) * Piece); i += 2)
+            {
+                // Box and Muller (1958): two uniforms to two normals.
+                double radius = Math.Sqrt(-2 * Math.Log(1 - Uniform(seed, (ulong)i)));
+                (double sin, double cos) = Math.SinCos(2 * Math.PI * Uniform(seed, (ulong)i + 1));
+                values[i] = (float)(standardDeviation * radius * cos);
+                if (i + 1 < values.Length) values[i + 1] = (float)(standardDeviation * radius * sin);
+            }
+        });
     }
 }

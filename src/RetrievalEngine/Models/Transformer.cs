@@ -72,11 +72,13 @@ public sealed class Transformer : IDisposable
         return Build(backend, new CheckpointWeights(Checkpoint.Open(folder), config.ModelType), config, exact);
     }
 
-    /// <summary>A network of <paramref name="config"/> with fresh random weights in F32.</summary>
-    public static Transformer CreateRandom(IBackend backend, ModelConfig config, ulong seed)
+    /// <summary>
+    /// A network of <paramref name="config"/> with fresh random weights: in F32, or unless <paramref name="exact"/> matrices in the backend's type.
+    /// </summary>
+    public static Transformer CreateRandom(IBackend backend, ModelConfig config, ulong seed, bool exact = true)
     {
         ArgumentNullException.ThrowIfNull(config);
-        return Build(backend, new RandomWeights(config.InitializerRange, seed), config, exact: true);
+        return Build(backend, new RandomWeights(config.InitializerRange, seed), config, exact);
     }
 
     /// <summary>Hidden states [T, H] after the final norm, for inference: nothing is kept. They lie in <paramref name="arena"/>.</summary>
