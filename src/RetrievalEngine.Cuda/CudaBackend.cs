@@ -112,7 +112,7 @@ public sealed unsafe partial class CudaBackend : IBackend
     /// <paramref name="grid"/> and <paramref name="sharedBytes"/> of dynamic shared memory. Arguments must have exactly the kernel's types (<see
     /// cref="KernelArgument"/>).
     /// </summary>
-    private void Launch(string file, KernelName kernel, Grid grid, int threads, int sharedBytes, ReadOnlySpan<KernelArgument> arguments)
+    internal void Launch(string file, KernelName kernel, Grid grid, int threads, int sharedBytes, ReadOnlySpan<KernelArgument> arguments)
     {
         _context.MakeCurrent();
         CudaFunction function = _kernels.Function(file, kernel.Text);
