@@ -80,6 +80,12 @@ DEVICE uint32_t pack<bf16>(float low, float high) {
     return d;
 }
 
+// Four signed bytes as f16, exactly: 0 and 1 into `low`, 2 and 3 into `high`. With its sign flipped a byte is the last one of 1024 + 128 + x.
+DEVICE void widen_s8(uint32_t bytes, uint32_t& low, uint32_t& high) {
+    asm("{.reg .b32 x, y, z; xor.b32 x, %2, 0x80808080; prmt.b32 y, x, 0x64646464, 0x4140; prmt.b32 z, x, 0x64646464, 0x4342;"
+        " sub.f16x2 %0, y, %3; sub.f16x2 %1, z, %3;}" : "=r"(low), "=r"(high) : "r"(bytes), "r"(0x64806480));
+}
+
 // 2^x, about 2 ulp; 0 for -infinity.
 DEVICE float exp2_approximate(float x) {
     float y;

@@ -55,6 +55,11 @@ DEVICE bf16 from_float<bf16>(float x) {
 template <class T>
 DEVICE uint32_t pack(float low, float high) { return (uint32_t)from_float<T>(high).bits << 16 | from_float<T>(low).bits; }
 
+DEVICE void widen_s8(uint32_t bytes, uint32_t& low, uint32_t& high) {
+    low = pack<f16>((float)(s8)bytes, (float)(s8)(bytes >> 8));
+    high = pack<f16>((float)(s8)(bytes >> 16), (float)(s8)(bytes >> 24));
+}
+
 DEVICE float exp2_approximate(float x) {
     const float y = exp2f(x);
     return y < 0x1p-126f ? 0.0f : y;  // ftz

@@ -5,7 +5,7 @@ using RetrievalEngine.TestKit;
 
 namespace RetrievalEngine.Compute.Tests;
 
-[TestFixtureSource(typeof(Backends), nameof(Backends.All))]
+[TestFixtureSource(typeof(Backends), nameof(Backends.WithoutActivations))]
 [Category("Ops")]
 internal sealed class CrossEntropyTests(TestBackend backend)
 {

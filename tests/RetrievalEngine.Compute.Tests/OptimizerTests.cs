@@ -6,7 +6,7 @@ using RetrievalEngine.TestKit;
 namespace RetrievalEngine.Compute.Tests;
 
 /// <summary>SumOfSquares and AdamWStep.</summary>
-[TestFixtureSource(typeof(Backends), nameof(Backends.All))]
+[TestFixtureSource(typeof(Backends), nameof(Backends.WithoutActivations))]
 [Category("Ops")]
 internal sealed class OptimizerTests(TestBackend backend)
 {

@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Linq;
 using RetrievalEngine.Compute;
 using RetrievalEngine.Compute.Cpu;
 using RetrievalEngine.Cuda;
@@ -20,6 +21,9 @@ public static class Backends
     /// emulated driver (<see cref="CudaLibrary"/>).
     /// </summary>
     public static IReadOnlyList<TestBackend> All { get; } = InstructionSet is not null ? [Cpu(2)] : [Cpu(1), Cpu(2), .. Cuda()];
+
+    /// <summary><see cref="All"/> without those that differ from another in the type of activations alone, for ops that have none.</summary>
+    public static IEnumerable<TestBackend> WithoutActivations { get; } = [.. All.Where(backend => !(backend.Family is "CUDA BF16" or "CUDA F16"))];
 
     private static TestBackend Cpu(int threads) =>
         new($"CPU {threads} {(threads == 1 ? "thread" : "threads")}", "CPU", 1, new Lazy<IBackend>(() => new CpuBackend(threads)));

@@ -1,0 +1,221 @@
+using System;
+using System.Runtime.InteropServices;
+using RetrievalEngine.Compute;
+
+namespace RetrievalEngine.Cuda;
+
+public sealed unsafe partial class CudaBackend
+{
+    // Candidates of the queries of one pass over the rows, and rows that wait as copies in another type.
+    private const long CandidateBytes = 256 << 20, PackedBytes = 128 << 20;
+
+    /// <inheritdoc/>
+    public void ScoreTopK(Tensor queries, Tensor rows, Tensor rowScales, long firstRow, Tensor scores, Tensor indices, bool merge)
+    {
+        (long q, long n, _, long k) = OpChecks.ScoreTopK(queries, rows, rowScales, firstRow, scores, indices);
+        if (q == 0 || k == 0) return;
+        // A candidate's row has 32 bits.
+        for (long start = 0; start == 0 || start < n; start += uint.MaxValue)
+        {
+            long count = Math.Min(uint.MaxValue, n - start), slots = SortLength(Math.Min(8 * k, count));
+            Tensor some = rows.Slice(start, count), scales = rowScales.IsEmpty ? default : rowScales.Slice(start, count);
+            long most = Math.Max(1, CandidateBytes / (slots * sizeof(ulong)));
+            for (long query = 0; query < q; query += most)
+            {
+                long part = Math.Min(most, q - query);
+                ArenaMark mark = Scratch.Mark();
+                new Sieve(this, queries.Slice(query, part), some, scales, slots, checked((int)k))
+                    .Run(firstRow + start, scores.Slice(query, part), indices.Slice(query, part), merge || start > 0);
+                Scratch.Release(mark);
+            }
+        }
+    }
+
+    /// <summary>As kernels/core/candidates.cuh has it; pointers to device memory.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct SearchArguments
+    {
+        public ulong Queries, Plane, Scales, Margins, Thresholds, Keys, Counts, Flags, Largest;
+        public long Slots;
+        public int QueryCount, Width, PlaneWidth;
+        public float NormFactor, NormFloor, Rounding;
+        public int K, Unused;
+    }
+
+    /// <summary>
+    /// One pass of some queries over all rows. A chunk of rows goes through the sieve, which adds candidates to each query's slots; then they are sorted, those that
+    /// cannot be among the best go, and the threshold rises for the next, larger chunk. Where slots run out, candidates get their exact scores, of which k stay, and
+    /// the chunk is done again, in halves if need be: as many rows as there are free slots always fit.
+    /// </summary>
+    private ref struct Sieve
+    {
+        // As kernels/scoretopk.cu has them. So many queries at most go through the kernel for few: each group of 8 reads the rows again, from L2, while rows that
+        // have not 16 bits would have to be copied for the others.
+        private const int FewRows = 256, FewThreads = 256, FewQueries = 8, FewQueriesOfOtherRows = 32, PlaneStep = 32, ManyRows = 128;
+
+        // Each chunk is so many times as long as the one before, whose k best leave about as many times k candidates of it.
+        private const int Growth = 4;
+
+        private readonly CudaBackend _backend;
+        private readonly Tensor _rows, _rowScales, _packed, _keys, _counts, _kept, _state;
+        private readonly DType _plane, _type;
+        private readonly int _columns;
+        private readonly long _paddedQueries;
+        private SearchArguments _arguments;
+
+        /// <summary>Allocates from the backend's scratch.</summary>
+        public Sieve(CudaBackend backend, Tensor queries, Tensor rows, Tensor rowScales, long slots, int k)
+        {
+            (_backend, _rows, _rowScales) = (backend, rows, rowScales);
+            long count = queries.Shape[0], width = queries.Shape[1];
+            int planeWidth = checked((int)((Math.Max(width, 1) + PlaneStep - 1) / PlaneStep * PlaneStep));
+            bool hasSixteenBits = rows.DType is DType.F16 or DType.BF16;
+            bool packs = width % 8 != 0 || CudaMemory.Address(rows) % PacketBytes != 0 || (!hasSixteenBits && count > FewQueriesOfOtherRows);
+            _plane = rows.DType is DType.F16 or DType.I8 ? DType.F16 : DType.BF16;
+            _type = packs ? _plane : rows.DType;
+            _columns = count <= (packs || hasSixteenBits ? FewQueries : FewQueriesOfOtherRows) ? FewQueries : count <= 32 ? 32 : count <= 128 ? 128 : 256;
+            _paddedQueries = (count + _columns - 1) / _columns * _columns;
+
+            if (packs) _packed = Allocate(_plane, Math.Clamp(PackedBytes / (planeWidth * _plane.Size()), 1, Math.Max(1, rows.Shape[0])), planeWidth);
+            _keys = Allocate(DType.I64, count, slots);
+            _counts = Allocate(DType.I32, count);
+            _kept = Allocate(DType.I32, count);
+            // Two flags and the largest length, 64 bits each; as floats, so that they can be cleared.
+            _state = Allocate(DType.F32, 6);
+            backend.Fill(_state, 0);
+            _arguments = new SearchArguments
+            {
+                Queries = CudaMemory.Address(queries),
+                Plane = CudaMemory.Address(Allocate(_plane, _paddedQueries, planeWidth)),
+                Scales = CudaMemory.Address(Allocate(DType.F32, _paddedQueries)),
+                Margins = CudaMemory.Address(Allocate(DType.F32, _paddedQueries)),
+                Thresholds = CudaMemory.Address(Allocate(DType.F32, _paddedQueries)),
+                Keys = CudaMemory.Address(_keys),
+                Counts = CudaMemory.Address(_counts),
+                Flags = CudaMemory.Address(_state),
+                Largest = CudaMemory.Address(_state.Slice(4, 2)),
+                Slots = slots,
+                QueryCount = (int)count,
+                Width = (int)width,
+                PlaneWidth = planeWidth,
+                // A sum of squares loses no more than any sum of the tensor cores; a square of bf16 may vanish, one of f16 does not.
+                NormFactor = 1 + (width + 32) * MathF.ScaleB(1, -22),
+                NormFloor = _plane == DType.F16 ? 0 : MathF.Sqrt(width) * MathF.ScaleB(1, -60),
+                Rounding = rows.DType == DType.F32 ? 1.02f * MathF.ScaleB(1, -9) : 0,
+                K = k,
+            };
+
+            Tensor Allocate(DType dtype, params ReadOnlySpan<long> sizes) => backend.Scratch.Allocate(new Shape(sizes), dtype);
+        }
+
+        /// <summary>Brings the rows, of which the first has number <paramref name="firstRow"/>, into the lists.</summary>
+        public void Run(long firstRow, Tensor scores, Tensor indices, bool merge)
+        {
+            Select($"scoretopk_prepare_{Suffix(_plane)}", new Grid(_paddedQueries),
+                [KernelArgument.Struct(ref _arguments), merge ? scores : default, merge ? indices : default]);
+            _backend.Copy(_counts, _kept);
+            // Thresholds from the lists leave few candidates of however many rows; without them the first rows are candidates all.
+            long n = _rows.Shape[0], chunk = merge ? Math.Max(n, 1) : _arguments.Slots;
+            bool areExact = true;
+            for (long start = 0; start < n;)
+            {
+                long count = Math.Min(Math.Min(chunk, n - start), int.MaxValue);
+                if (!_packed.IsEmpty) count = Math.Min(count, _packed.Shape[0]);
+                Score(start, count);
+                (bool wereLost, bool areUnbounded) = ReadFlags();
+                if (wereLost)
+                {
+                    _backend.Copy(_kept, _counts);
+                    if (areExact) chunk = Math.Max(count / 2, 1);
+                    else Prune(exactly: true);
+                    areExact = true;
+                    continue;
+                }
+
+                start += count;
+                chunk = count * Growth;
+                areExact = areUnbounded;
+                // Few queries' last candidates are scored at once.
+                if (start < n || _columns > FewQueries) Prune(areUnbounded);
+            }
+
+            Prune(exactly: true);
+            Merge(firstRow, scores, indices, merge);
+        }
+
+        /// <summary>Candidates among <paramref name="count"/> rows from <paramref name="start"/> on.</summary>
+        private void Score(long start, long count)
+        {
+            Tensor rows = _rows.Slice(start, count), scales = _rowScales.IsEmpty ? default : _rowScales.Slice(start, count);
+            int width = _arguments.Width;
+            if (!_packed.IsEmpty)
+            {
+                long chunks = count * (_arguments.PlaneWidth / 8);
+                _backend.Launch("scoretopk", $"scoretopk_pack_{Suffix(rows.DType)}", new Grid((chunks + FewThreads - 1) / FewThreads), FewThreads, 0,
+                    [rows, _packed, count, width, _arguments.PlaneWidth]);
+                (rows, width) = (_packed, _arguments.PlaneWidth);
+            }
+
+            long columns = _paddedQueries / _columns;
+            if (_columns == FewQueries)
+            {
+                _backend.Launch("scoretopk", $"scoretopk_few_{Suffix(rows.DType)}", new Grid((count + FewRows - 1) / FewRows * columns), FewThreads, 0,
+                    [KernelArgument.Struct(ref _arguments), rows, (long)width, scales, (uint)start, count]);
+                return;
+            }
+
+            (string shape, int threads, int sharedBytes) = _columns switch
+            {
+                256 => ("wide", 256, 4 * (128 + 256) * 32 * 2),
+                128 => ("large", 128, 3 * (128 + 128) * 32 * 2),
+                _ => ("narrow", 128, 4 * (128 + 32) * 64 * 2),
+            };
+            _backend.Launch("scoretopk", $"scoretopk_{shape}_{Suffix(rows.DType)}", new Grid((count + ManyRows - 1) / ManyRows * columns), threads, sharedBytes,
+                [KernelArgument.Struct(ref _arguments), rows, (long)width, scales, (uint)start, (int)count]);
+        }
+
+        /// <summary>
+        /// Sorts each query's candidates and drops those that are surely not among its best k; <paramref name="exactly"/>: by their scores, k at most stay.
+        /// </summary>
+        private void Prune(bool exactly)
+        {
+            if (exactly)
+            {
+                const int Warps = RowThreads / Warp;
+                long blocks = Math.Clamp(16L * _backend.Device.Multiprocessors / _arguments.QueryCount, 1, (_arguments.Slots + Warps - 1) / Warps);
+                Each($"scoretopk_rescore_{Suffix(_rows.DType)}", blocks, [KernelArgument.Struct(ref _arguments), _rows, _rowScales]);
+            }
+
+            Each("scoretopk_pad", Math.Min(_arguments.Slots / RowThreads, 8), [KernelArgument.Struct(ref _arguments)]);
+            _backend.SortDescending(_keys);
+            Select("scoretopk_prune", new Grid((_arguments.QueryCount + RowThreads - 1) / RowThreads),
+                [KernelArgument.Struct(ref _arguments), exactly ? 1 : 0, _kept]);
+        }
+
+        private void Merge(long firstRow, Tensor scores, Tensor indices, bool merge)
+        {
+            Tensor newScores = _backend.Scratch.Allocate(scores.Shape), newIndices = _backend.Scratch.Allocate(indices.Shape, DType.I64);
+            Select("scoretopk_merge", new Grid(_arguments.QueryCount),
+                [KernelArgument.Struct(ref _arguments), merge ? 1 : 0, firstRow, scores, indices, newScores, newIndices]);
+            _backend.Copy(newScores, scores);
+            _backend.Copy(newIndices, indices);
+        }
+
+        /// <summary>Waits for the sieve: whether candidates found no slot, and whether some bound was no number.</summary>
+        private (bool WereLost, bool AreUnbounded) ReadFlags()
+        {
+            ulong* flags = stackalloc ulong[2];
+            Tensor tensor = _state.Slice(0, 4);
+            _backend.Download(tensor, new Span<byte>(flags, 2 * sizeof(ulong)));
+            (bool wereLost, bool areUnbounded) = (flags[0] != 0, flags[1] != 0);
+            if (wereLost || areUnbounded) _backend.Fill(tensor, 0);
+            return (wereLost, areUnbounded);
+        }
+
+        private void Each(KernelName kernel, long blocks, scoped ReadOnlySpan<KernelArgument> arguments) =>
+            Select(kernel, new Grid(blocks, _arguments.QueryCount), arguments);
+
+        private void Select(KernelName kernel, Grid grid, scoped ReadOnlySpan<KernelArgument> arguments) =>
+            _backend.Launch("scoretopk_select", kernel, grid, RowThreads, 0, arguments);
+    }
+}
