@@ -1,5 +1,5 @@
-// The sieve of a search: inner products of queries [Q, D] with rows [N, D] on tensor cores, of which only those are kept that may be among a query's best; there is
-// no score matrix. Bounds and what becomes of the candidates: core/candidates.cuh, scoretopk_select.cu.
+// The sieve of a search: inner products of queries [Q, D] with rows [N, D] on tensor cores, of which only those are kept that may be among a query's best;
+// there is no score matrix. Bounds and what becomes of the candidates: core/candidates.cuh, scoretopk_select.cu.
 //   scoretopk_few_<rows>            up to 8 queries a block: rows of any type go from memory to registers once, at its speed
 //   scoretopk_<shape>_<type>        many queries: the main loop of every product; rows f16 or bf16 that begin at multiples of 16 bytes
 //   scoretopk_pack_<rows>           rows of any type and alignment as f16 or bf16 that the others read
@@ -67,8 +67,8 @@ DEVICE RowPairs load_pairs<s8>(const s8* from, bool inside) {
     return pairs;
 }
 
-// A warp has 32 rows in two pieces of 16, and the 8 queries of its block's group; k goes 32 at a time, of which a lane has 8 neighbours in memory: which k an element
-// has in the fragment is no matter as long as rows and queries agree. Blocks with the same rows and other queries follow each other: they find the rows in L2.
+// A warp has 32 rows in two pieces of 16, and the 8 queries of its block's group; k goes 32 at a time, of which a lane has 8 neighbours in memory: which k an
+// element has in the fragment is no matter as long as rows and queries agree. Blocks with the same rows and other queries follow each other: they find the rows in L2.
 constexpr int kFewThreads = 256, kFewRows = kFewThreads / kWarp * 32, kFewQueries = 8;
 
 template <class R, class T>

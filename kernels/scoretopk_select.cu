@@ -76,8 +76,8 @@ DEVICE int64_t first_below(const uint64_t* keys, int64_t first, int64_t count, u
     return first;
 }
 
-// A thread has a query, whose keys are sorted. Bounds are at most 2 · margin · |r| above the scores, so that k rows score at least what is left of the k-th bound
-// without that: what cannot reach it goes, and a later row must be above it, for of equal scores the lower row stays. With `exact` keys are scores.
+// A thread has a query, whose keys are sorted. Bounds are at most 2 · margin · |r| above the scores, so that k rows score at least what is left of the k-th
+// bound without that: what cannot reach it goes, and a later row must be above it, for of equal scores the lower row stays. With `exact` keys are scores.
 KERNEL(scoretopk_prune, kRowThreads, 4, Search search, int exact, uint32_t* kept) {
     const int query = (int)(blockIdx.x * kRowThreads + threadIdx.x);
     if (query >= search.query_count) return;
@@ -144,8 +144,8 @@ DEVICE bool is_before(float score, int64_t index, float other_score, int64_t oth
     return score > other_score || (score == other_score && index < other_index);
 }
 
-// Queries in x. Sorted keys of exact scores and the lists [queries, k] as they are (none without `merge`) become the lists new_scores, new_indices: an entry's place
-// is its place in its own list and the number of entries of the other one before it.
+// Queries in x. Sorted keys of exact scores and the lists [queries, k] as they are (none without `merge`) become the lists new_scores, new_indices: an entry's
+// place is its place in its own list and the number of entries of the other one before it.
 KERNEL(scoretopk_merge, kRowThreads, 4, Search search, int merge, int64_t first_row, const float* scores, const int64_t* indices, float* new_scores,
     int64_t* new_indices) {
     const int64_t query = blockIdx.x, k = search.k, found = search.counts[query];

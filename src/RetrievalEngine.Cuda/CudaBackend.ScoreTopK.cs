@@ -43,14 +43,14 @@ public sealed unsafe partial class CudaBackend
     }
 
     /// <summary>
-    /// One pass of some queries over all rows. A chunk of rows goes through the sieve, which adds candidates to each query's slots; then they are sorted, those that
-    /// cannot be among the best go, and the threshold rises for the next, larger chunk. Where slots run out, candidates get their exact scores, of which k stay, and
-    /// the chunk is done again, in halves if need be: as many rows as there are free slots always fit.
+    /// One pass of some queries over all rows. A chunk of rows goes through the sieve, which adds candidates to each query's slots; then they are sorted,
+    /// those that cannot be among the best go, and the threshold rises for the next, larger chunk. Where slots run out, candidates get their exact scores,
+    /// of which k stay, and the chunk is done again, in halves if need be: as many rows as there are free slots always fit.
     /// </summary>
     private ref struct Sieve
     {
-        // As kernels/scoretopk.cu has them. So many queries at most go through the kernel for few: each group of 8 reads the rows again, from L2, while rows that
-        // have not 16 bits would have to be copied for the others.
+        // As kernels/scoretopk.cu has them. So many queries at most go through the kernel for few: each group of 8 reads the rows again, from L2, while rows
+        // that have not 16 bits would have to be copied for the others.
         private const int FewRows = 256, FewThreads = 256, FewQueries = 8, FewQueriesOfOtherRows = 32, PlaneStep = 32, ManyRows = 128;
 
         // Each chunk is so many times as long as the one before, whose k best leave about as many times k candidates of it.
