@@ -14,6 +14,8 @@ internal sealed class TimedBackend(IBackend inner) : IBackend
 
     public string Name => inner.Name;
 
+    public long? FreeBytes => inner.FreeBytes;
+
     public DType ActivationDType => inner.ActivationDType;
 
     public DeviceMemory Allocate(long bytes) => inner.Allocate(bytes);

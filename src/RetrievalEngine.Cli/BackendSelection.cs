@@ -7,6 +7,7 @@ using RetrievalEngine.Compute;
 using RetrievalEngine.Compute.Cpu;
 using RetrievalEngine.Cuda;
 using RetrievalEngine.Encoding;
+using RetrievalEngine.Verification;
 
 namespace RetrievalEngine.Cli;
 
@@ -49,6 +50,10 @@ internal sealed class BackendSelection
 
     /// <summary>A CPU backend, for what is done in float32 only; 0 threads for one a core.</summary>
     public static IBackend OnCpu(int threads) => new CpuBackend(threads);
+
+    /// <summary>How near to a reference <paramref name="backend"/> comes.</summary>
+    public static VerificationTolerances Tolerances(IBackend backend) =>
+        backend is CpuBackend ? VerificationTolerances.Float32 : VerificationTolerances.Gpu(backend.ActivationDType);
 
     /// <summary>What <c>--threads</c> says.</summary>
     public int Threads(ParseResult parsed) => parsed.GetValue(_threads);

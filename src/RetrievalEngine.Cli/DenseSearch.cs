@@ -2,10 +2,12 @@ using System;
 using System.Collections.Generic;
 using System.Linq;
 using System.Threading;
+using RetrievalEngine.Checkpoints;
 using RetrievalEngine.Compute;
 using RetrievalEngine.Data;
 using RetrievalEngine.Encoding;
 using RetrievalEngine.Evaluation;
+using RetrievalEngine.Models;
 
 namespace RetrievalEngine.Cli;
 
@@ -23,6 +25,7 @@ internal sealed record DenseSearch(string Index, string? Model, string? Adapter,
     /// <summary>Encodes <paramref name="queries"/> with the model of the index and searches.</summary>
     public RunFile Search(IBackend backend, IReadOnlyList<Query> queries, bool quiet, IProgress<ProgressUpdate> progress, CancellationToken stop)
     {
+        CheckMemory(backend, quiet, Index, Model, Adapter);
         using DenseIndex index = DenseIndex.Open(backend, Index, !SkipChecksums, progress, stop);
         using TextEncoder encoder = index.LoadEncoder(Model, Adapter, progress, stop);
         string[] ids = [.. queries.Select(static q => q.Id)];
@@ -43,8 +46,9 @@ internal sealed record DenseSearch(string Index, string? Model, string? Adapter,
     }
 
     /// <summary>Searches with the query vectors in <paramref name="folder"/>.</summary>
-    public RunFile Search(IBackend backend, string folder, IProgress<ProgressUpdate> progress, CancellationToken stop)
+    public RunFile Search(IBackend backend, string folder, bool quiet, IProgress<ProgressUpdate> progress, CancellationToken stop)
     {
+        MemoryReport.Check(backend, quiet, () => new MemoryPlan { Index = EmbeddingManifest.Load(Index).VectorBytes });
         using EmbeddingStore queries = EmbeddingStore.Open(folder, StoreKind.Embeddings);
         using DenseIndex index = DenseIndex.Open(backend, Index, !SkipChecksums, progress, stop);
         if (!SkipChecksums) queries.Verify(progress, stop);
@@ -52,6 +56,14 @@ internal sealed record DenseSearch(string Index, string? Model, string? Adapter,
         for (int row = 0; row < ids.Length; row++) ids[row] = queries.Id(row);
         return Rank(index, ids, index.ReadQueries(queries, folder), progress, stop);
     }
+
+    /// <summary>Says what <paramref name="index"/> and the encoder of its queries will take of a device's memory, and refuses what cannot fit.</summary>
+    public static void CheckMemory(IBackend backend, bool quiet, string index, string? model, string? adapter) => MemoryReport.Check(backend, quiet, () =>
+    {
+        EmbeddingManifest manifest = EmbeddingManifest.Load(index);
+        AdapterConfig? config = (adapter ?? manifest.AdapterPath) is { } folder ? AdapterConfig.Load(folder) : null;
+        return MemoryPlan.Of(backend, model ?? manifest.ModelPath, config, TextEncoder.DefaultBatchTokens) with { Index = manifest.VectorBytes };
+    });
 
     private RunFile Rank(DenseIndex index, string[] ids, float[] vectors, IProgress<ProgressUpdate> progress, CancellationToken stop)
     {

@@ -6,6 +6,7 @@ using System.Threading.Tasks;
 using RetrievalEngine.Checkpoints;
 using RetrievalEngine.Compute;
 using RetrievalEngine.Encoding;
+using RetrievalEngine.Models;
 
 namespace RetrievalEngine.Cli;
 
@@ -84,6 +85,8 @@ internal static class EncodeCommand
 
     private static int Run(IBackend backend, EncodeOptions options, bool quiet, bool json, CancellationToken stop)
     {
+        AdapterConfig? adapter = options.Adapter is null ? null : AdapterConfig.Load(options.Adapter);
+        MemoryReport.Check(backend, quiet, () => MemoryPlan.Of(backend, options.Model, adapter, options.BatchTokens));
         EncodeSummary summary = ProgressDisplay.Run(quiet, progress => CorpusEncoder.Run(backend, options, progress, stop));
         EmbeddingManifest manifest = summary.Manifest;
         if (!quiet) Warn(manifest, ModelConfig.Load(options.Model));

@@ -98,6 +98,8 @@ internal static class MineCommand
                     : TrainingSet.OpenJudged(parsed.GetRequiredValue(queries)!, parsed.GetRequiredValue(qrels)!, corpusPath);
                 foreach (string warning in isQuiet ? [] : rows.Warnings) Console.Error.WriteLine($"warning: {warning}");
                 using IBackend backend = device.Create(parsed, isQuiet);
+                if (parsed.GetValue(index) is { } searched)
+                    DenseSearch.CheckMemory(backend, isQuiet, searched, parsed.GetValue(model), parsed.GetValue(adapter));
                 using DenseIndex? dense = parsed.GetValue(index) is { } folder ? DenseIndex.Open(backend, folder, progress: progress, cancellation: stop) : null;
                 using TextEncoder? encoder = dense?.LoadEncoder(parsed.GetValue(model), parsed.GetValue(adapter), progress, stop);
                 IDocumentRanker ranker = dense is null

@@ -103,7 +103,7 @@ internal static class SearchCommand
                     parsed.GetValue(excludeSelf), parsed.GetValue(skipChecksums));
                 using IBackend backend = device.Create(parsed, isQuiet);
                 return parsed.GetValue(queryEmbeddings) is { } vectors
-                    ? search.Search(backend, vectors, progress, stop)
+                    ? search.Search(backend, vectors, isQuiet, progress, stop)
                     : search.Search(backend, Wanted(), isQuiet, progress, stop);
             }
 

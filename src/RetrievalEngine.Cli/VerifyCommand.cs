@@ -43,7 +43,7 @@ internal static class VerifyCommand
     private static int Run(IBackend backend, string path, bool json)
     {
         int ok = 0, failed = 0, skipped = 0;
-        foreach (VerificationItem item in new Verifier(backend).Verify(path))
+        foreach (VerificationItem item in new Verifier(backend, BackendSelection.Tolerances(backend)).Verify(path))
         {
             (ok, failed, skipped) = item.Outcome switch
             {

@@ -10,10 +10,13 @@ namespace RetrievalEngine.Compute;
 public sealed class Arena : IDisposable
 {
     private const long Alignment = 256;
+
+    // Blocks double up to this: a device that is nearly full must not be asked for twice what is needed.
+    private const long LargestGrowth = 1 << 30;
     private readonly IBackend _backend;
     private readonly List<DeviceMemory> _blocks = [];
     private int _block;
-    private long _used;
+    private long _used, _live, _peak;
 
     /// <summary>An empty arena on <paramref name="backend"/>; <paramref name="initialBytes"/> are allocated with the first tensor.</summary>
     public Arena(IBackend backend, long initialBytes = 1 << 20)
@@ -47,6 +50,7 @@ public sealed class Arena : IDisposable
             {
                 Tensor tensor = new(_blocks[_block], _used, shape, dtype);
                 _used += bytes;
+                Count(bytes);
                 return tensor;
             }
 
@@ -54,32 +58,31 @@ public sealed class Arena : IDisposable
             _used = 0;
         }
 
-        // Doubling bounds the number of blocks by the logarithm of the need.
-        _blocks.Add(_backend.Allocate(Math.Max(bytes, Math.Max(InitialBytes, Capacity))));
+        _blocks.Add(_backend.Allocate(Math.Max(bytes, Math.Max(InitialBytes, Math.Min(Capacity, LargestGrowth)))));
         _block = _blocks.Count - 1;
         _used = bytes;
+        Count(bytes);
         return new Tensor(_blocks[_block], 0, shape, dtype);
     }
 
     /// <summary>Where the arena stands; everything allocated after it can be freed together.</summary>
-    public ArenaMark Mark() => new(_block, _used);
+    public ArenaMark Mark() => new(_block, _used, _live);
 
     /// <summary>Frees what was allocated since <paramref name="mark"/>.</summary>
     public void Release(ArenaMark mark)
     {
         _block = mark.Block;
         _used = mark.Used;
+        _live = mark.Live;
     }
 
-    /// <summary>Frees everything. Several blocks are replaced by one that holds as much, so that the next step is one block.</summary>
+    /// <summary>Frees everything. Several blocks are replaced by one of the size that was needed at most, so that the next step is one block.</summary>
     public void Reset()
     {
-        _block = 0;
-        _used = 0;
+        Release(default);
         if (_blocks.Count <= 1) return;
-        long capacity = Capacity;
         Dispose();
-        _blocks.Add(_backend.Allocate(capacity));
+        _blocks.Add(_backend.Allocate(_peak));
     }
 
     /// <inheritdoc/>
@@ -87,7 +90,12 @@ public sealed class Arena : IDisposable
     {
         foreach (DeviceMemory block in _blocks) block.Dispose();
         _blocks.Clear();
-        _block = 0;
-        _used = 0;
+        Release(default);
+    }
+
+    private void Count(long bytes)
+    {
+        _live += bytes;
+        _peak = Math.Max(_peak, _live);
     }
 }

@@ -20,6 +20,9 @@ public interface IBackend : IDisposable
     /// <summary>The type in which layers keep activations.</summary>
     DType ActivationDType { get; }
 
+    /// <summary>Bytes that can still be allocated on a device with memory of its own; null on the host, whose memory the system shares out.</summary>
+    long? FreeBytes { get; }
+
     // Memory
 
     /// <summary>A block of <paramref name="bytes"/> bytes, aligned to at least 64; contents undefined.</summary>

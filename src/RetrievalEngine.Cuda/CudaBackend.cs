@@ -53,8 +53,8 @@ public sealed unsafe partial class CudaBackend : IBackend
     /// <summary>The GPU.</summary>
     public CudaDevice Device { get; }
 
-    /// <summary>Bytes that no program uses on the device now.</summary>
-    public long FreeBytes => _context.Memory.Free;
+    /// <inheritdoc/>
+    public long? FreeBytes => _context.Memory.Free;
 
     /// <summary>Where the kernels come from, or why there are none.</summary>
     public static string Kernels => KernelCatalogue.Description;

@@ -25,6 +25,9 @@ public sealed unsafe partial class CpuBackend : IBackend
     /// <inheritdoc/>
     public DType ActivationDType => DType.F32;
 
+    /// <inheritdoc/>
+    public long? FreeBytes => null;
+
     /// <summary>Threads that work on an op.</summary>
     public int Threads => _workers.Count;
 

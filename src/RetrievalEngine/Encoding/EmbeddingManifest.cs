@@ -65,6 +65,9 @@ public sealed partial record EmbeddingManifest
     /// <summary>Vectors in all finished shards.</summary>
     public long Rows => Shards.Sum(static s => (long)s.Rows);
 
+    /// <summary>Bytes of all vectors.</summary>
+    public long VectorBytes => Rows * Contract.Dimensions * DType.Size();
+
     /// <summary>Tokens of the texts in all finished shards.</summary>
     public long Tokens => Shards.Sum(static s => s.Tokens);
 

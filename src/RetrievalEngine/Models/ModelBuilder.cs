@@ -81,10 +81,14 @@ internal sealed class ModelBuilder(IBackend backend, IWeightSource weights, Mode
         weights.Dispose();
     }
 
+    /// <summary>The type in which weights stored as <paramref name="stored"/> are kept: see the class; <paramref name="wide"/> asks for F32.</summary>
+    public static DType Kept(IBackend backend, DType stored, bool wide, bool exact) =>
+        wide ? DType.F32 : exact || backend.ActivationDType == DType.F32 ? stored : backend.ActivationDType;
+
     private Parameter Take(string name, Shape shape, bool wide)
     {
         Tensor value = weights.Load(backend, name, shape, _owned);
-        DType dtype = wide ? DType.F32 : exact || backend.ActivationDType == DType.F32 ? value.DType : backend.ActivationDType;
+        DType dtype = Kept(backend, value.DType, wide, exact);
         if (value.DType != dtype) value = Convert(value, dtype);
         Parameter parameter = new(name, value);
         _parameters.Add(parameter);

@@ -81,6 +81,9 @@ public sealed class Transformer : IDisposable
         return Build(backend, new RandomWeights(config.InitializerRange, seed), config, exact);
     }
 
+    /// <summary>A network of <paramref name="config"/> whose weights take no memory and cannot be used: what it would consist of.</summary>
+    internal static Transformer Plan(IBackend backend, ModelConfig config) => Build(backend, new PlannedWeights(), config, exact: true);
+
     /// <summary>Hidden states [T, H] after the final norm, for inference: nothing is kept. They lie in <paramref name="arena"/>.</summary>
     /// <exception cref="InputException">A token id beyond the word table, or a sequence longer than <see cref="MaxPositions"/>.</exception>
     public Tensor Forward(PackedBatch batch, Arena arena)

@@ -33,6 +33,13 @@ public static class FineTuner
         using TrainingSet data = TrainingSet.Open(options.TrainData, options.Format, options.Corpus, progress);
         foreach (string warning in data.Warnings) describe($"warning: {warning}");
         DevSet? dev = options.DevData is null ? null : DevSet.Open(options.DevData, options.DevSplit, options.DevCorpusSize);
+        if (backend.FreeBytes is { } free)
+        {
+            MemoryPlan plan = Plan(backend, options, contract);
+            describe($"memory: {plan.Describe(free)}");
+            plan.Require(free, backend.Name);
+        }
+
         using Transformer model = Transformer.Load(backend, options.Model, exact: options.Lora is null && options.StartAdapter is null);
         if (model.Config.UnknownFields.Count > 0)
             describe($"warning: {options.Model}: fields of config.json that this program does not know: {string.Join(", ", model.Config.UnknownFields)}");
@@ -62,6 +69,14 @@ public static class FineTuner
             $"{data.Count:N0} examples, {trainer.TotalSteps:N0} steps of {options.Training.BatchSize * options.Training.AccumulationSteps} queries x {options.Training.TrainGroupSize} passages; {weights:N0} trained weights in {trained.Count} tensors; {backend.Name}"));
         if (dev is not null) describe(string.Create(CultureInfo.InvariantCulture, $"dev set: {dev.Queries:N0} queries over {dev.Documents:N0} documents"));
         return trainer.Run(options.Resume, progress, cancellation);
+    }
+
+    private static MemoryPlan Plan(IBackend backend, FineTuneOptions options, EncodingContract contract)
+    {
+        AdapterConfig? adapter = options.StartAdapter is { } start ? AdapterConfig.Load(start) : options.Lora;
+        TrainingOptions training = options.Training;
+        long step = training.BatchSize * (contract.QueryMaxLength + (long)training.TrainGroupSize * contract.PassageMaxLength);
+        return MemoryPlan.Of(backend, options.Model, adapter, Math.Min(step, training.BatchTokens), step, training.GradientCheckpointing);
     }
 
     private static Dictionary<string, string> Identity(EncodingContract contract, TrainingSet data, AdapterConfig? adapter) => new()

@@ -10,11 +10,8 @@ using RetrievalEngine.Text;
 namespace RetrievalEngine.Verification;
 
 /// <summary>Compares hidden states and pooled vectors with those that a reference implementation computed (goldens' <c>models/</c> and <c>variants/</c>).</summary>
-public sealed class ModelVerifier(IBackend backend)
+public sealed class ModelVerifier(IBackend backend, VerificationTolerances tolerances)
 {
-    /// <summary>Relative L2 distance allowed for each sequence.</summary>
-    public const double Tolerance = 2e-5;
-
     private static readonly Pooling[] s_poolings = [Pooling.Last, Pooling.Cls, Pooling.Mean];
 
     /// <summary>Whether <paramref name="folder"/> holds a model with expected outputs.</summary>
@@ -67,7 +64,7 @@ public sealed class ModelVerifier(IBackend backend)
             worst = Math.Max(worst, Distance.RelativeL2(actual.AsSpan(start, length), wanted.AsSpan(start, length)));
         }
 
-        List<VerificationItem> items = [VerificationItem.Of(item, "hidden states", worst, Tolerance)];
+        List<VerificationItem> items = [VerificationItem.Of(item, "hidden states", worst, tolerances.Hidden)];
         Tensor cuSeqLens = arena.Allocate(new Shape(batch.CuSeqLens.Length), DType.I32), pooled = arena.Allocate(new Shape(batch.Sequences, model.HiddenSize));
         Tensor norms = arena.Allocate(new Shape(batch.Sequences));
         backend.Upload<int>(batch.CuSeqLens, cuSeqLens);
@@ -76,7 +73,7 @@ public sealed class ModelVerifier(IBackend backend)
             backend.PoolForward(hidden, cuSeqLens, pooling, pooled);
             backend.L2NormalizeForward(pooled, pooled, norms);
             string name = $"pooled_{Lower(pooling)}";
-            items.Add(VerificationItem.Of(item, name, Distance.WorstRow(backend.ToArray(pooled), expected.ReadFloat32(name), model.HiddenSize), Tolerance));
+            items.Add(VerificationItem.Of(item, name, Distance.WorstRow(backend.ToArray(pooled), expected.ReadFloat32(name), model.HiddenSize), tolerances.Hidden));
         }
 
         return items;

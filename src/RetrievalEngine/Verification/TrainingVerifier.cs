@@ -11,19 +11,8 @@ using RetrievalEngine.Training;
 namespace RetrievalEngine.Verification;
 
 /// <summary>Compares loss, scores, every LoRA and full gradient and five AdamW steps with a reference implementation's (goldens' <c>training/</c>).</summary>
-public sealed class TrainingVerifier(IBackend backend)
+public sealed class TrainingVerifier(IBackend backend, VerificationTolerances tolerances)
 {
-    /// <summary>Relative error allowed of a loss, and relative L2 distance of scores and of a gradient tensor.</summary>
-    public const double Tolerance = 1e-4;
-
-    /// <summary>Allowed distance after five steps, as a share of the distance that the reference moved.</summary>
-    public const double StepTolerance = 0.02;
-
-    /// <summary>For gradients of T5, whose unscaled logits let the reference's own rounding grow.</summary>
-    public const double T5Tolerance = 5e-4;
-
-    private const double ZeroGradientTolerance = 1e-6;
-
     /// <summary>Whether <paramref name="folder"/> holds a recorded training.</summary>
     public static bool Accepts(string folder) => File.Exists(Path.Combine(folder, "recipe.json")) && File.Exists(Path.Combine(folder, "expected_lora.safetensors"));
 
@@ -55,14 +44,14 @@ public sealed class TrainingVerifier(IBackend backend)
             worstLoss = Math.Max(worstLoss, RelativeError(result.Loss, loss));
             if (i == 0)
             {
-                items.Add(VerificationItem.Of(item, "scores", Distance.RelativeL2(result.Scores, expected.ReadFloat32("scores")), Tolerance));
+                items.Add(VerificationItem.Of(item, "scores", Distance.RelativeL2(result.Scores, expected.ReadFloat32("scores")), tolerances.Scores));
                 items.AddRange(Gradients(item, model, block, expected, name => $"grad.{LoraWeights.PeftName(name)}"));
             }
 
             block.Step(batch.Optimizer with { Step = i + 1 });
         }
 
-        items.Add(VerificationItem.Of(item, $"losses of {batch.Steps} steps", worstLoss, Tolerance));
+        items.Add(VerificationItem.Of(item, $"losses of {batch.Steps} steps", worstLoss, tolerances.Loss));
         double worst = 0;
         string? worstName = null;
         foreach (Parameter parameter in block.Parameters)
@@ -72,7 +61,7 @@ public sealed class TrainingVerifier(IBackend backend)
             if (distance >= worst || double.IsNaN(distance)) (worst, worstName) = (distance, parameter.Name);
         }
 
-        items.Add(VerificationItem.Of(item, $"weights after {batch.Steps} steps", worst, StepTolerance, $"worst: {worstName}"));
+        items.Add(VerificationItem.Of(item, $"weights after {batch.Steps} steps", worst, tolerances.Steps, $"worst: {worstName}"));
         return items;
     }
 
@@ -86,7 +75,7 @@ public sealed class TrainingVerifier(IBackend backend)
         ContrastiveResult result = step.Run(batch.Queries, batch.Passages, batch.Targets, excluded: [], seed: 0);
         return
         [
-            VerificationItem.Of(item, "loss", RelativeError(result.Loss, expected.ReadFloat32("loss")[0]), Tolerance),
+            VerificationItem.Of(item, "loss", RelativeError(result.Loss, expected.ReadFloat32("loss")[0]), tolerances.Loss),
             .. Gradients(item, model, block, expected, name => $"grad.{name}"),
         ];
     }
@@ -116,12 +105,12 @@ public sealed class TrainingVerifier(IBackend backend)
             if (distance >= worst) (worst, worstName) = (distance, parameter.Name);
         }
 
-        yield return VerificationItem.Of(item, $"{compared.Count} gradients", worst, model.Config.ModelType == "t5" ? T5Tolerance : Tolerance, $"worst: {worstName}");
-        if (worstZero > 0) yield return VerificationItem.Of(item, "gradients of key.bias", worstZero, ZeroGradientTolerance);
+        yield return VerificationItem.Of(item, $"{compared.Count} gradients", worst, model.Config.ModelType == "t5" ? tolerances.T5Gradients : tolerances.Gradients, $"worst: {worstName}");
+        if (worstZero > 0) yield return VerificationItem.Of(item, "gradients of key.bias", worstZero, tolerances.ZeroGradients);
         foreach (StoredTensor tensor in expected.Tensors)
         {
             if (tensor.Name.StartsWith("grad.", StringComparison.Ordinal) && !compared.Contains(tensor.Name))
-                yield return VerificationItem.Of(item, tensor.Name, double.PositiveInfinity, Tolerance, "the reference has this gradient, the model does not");
+                yield return VerificationItem.Of(item, tensor.Name, double.PositiveInfinity, tolerances.Gradients, "the reference has this gradient, the model does not");
         }
     }
 

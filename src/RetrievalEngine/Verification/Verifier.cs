@@ -7,10 +7,10 @@ using RetrievalEngine.Compute;
 namespace RetrievalEngine.Verification;
 
 /// <summary>Finds everything in a folder or tree that a reference implementation's outputs lie beside, and compares.</summary>
-public sealed class Verifier(IBackend backend)
+public sealed class Verifier(IBackend backend, VerificationTolerances tolerances)
 {
-    private readonly ModelVerifier _models = new(backend);
-    private readonly TrainingVerifier _training = new(backend);
+    private readonly ModelVerifier _models = new(backend, tolerances);
+    private readonly TrainingVerifier _training = new(backend, tolerances);
 
     /// <summary>The items of <paramref name="root"/> and all folders below it, in the order of their names.</summary>
     /// <exception cref="InputException">No such folder.</exception>
