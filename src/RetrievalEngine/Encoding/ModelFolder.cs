@@ -9,17 +9,22 @@ using RetrievalEngine.Text;
 
 namespace RetrievalEngine.Encoding;
 
-/// <summary>Writes a model as a complete folder: weights with adapters merged in, configuration, tokenizer and contract, in the layout of Hugging Face and sentence-transformers.</summary>
+/// <summary>
+/// Writes a model as a complete folder: weights with adapters merged in, configuration, tokenizer and contract, in the layout of Hugging Face and
+/// sentence-transformers.
+/// </summary>
 public static class ModelFolder
 {
     // What a Hugging Face folder keeps a tokenizer in.
     private static readonly string[] s_tokenizerFiles =
     [
         "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "tokenizer.model",
+        "spiece.model", "sentencepiece.bpe.model",
     ];
 
     /// <summary>
-    /// Writes <paramref name="model"/>, loaded from <paramref name="source"/>, into <paramref name="folder"/>; weights that lie there are replaced. <paramref name="contract"/> gets the hash of the new
+    /// Writes <paramref name="model"/>, loaded from <paramref name="source"/>, into <paramref name="folder"/>; weights that lie there are replaced.
+    /// <paramref name="contract"/> gets the hash of the new
     /// weights. The layout of sentence-transformers is added where it can say what the contract says, that is without an EOS appended by id.
     /// </summary>
     public static void Save(IBackend backend, Transformer model, string source, EncodingContract contract, Tokenizer tokenizer, string folder, DType dtype)

@@ -24,11 +24,13 @@ internal sealed class BpeModel : TokenModel
 
     private readonly Lazy<JoinedPairs?> _joined;
 
-    /// <summary>A model over <paramref name="vocabulary"/> with merges in order of rank; <paramref name="unknown"/> may be -1.</summary>
-    public BpeModel(Vocabulary vocabulary, List<Merge> merges, BpeOptions options, int unknown)
+    /// <summary>
+    /// A model over <paramref name="vocabulary"/> with merges in order of rank, or ranked by the id of their result; <paramref name="unknown"/> may be -1.
+    /// </summary>
+    public BpeModel(Vocabulary vocabulary, List<Merge> merges, BpeOptions options, int unknown, bool mergesByResult = false)
     {
         Vocabulary = vocabulary;
-        _merges = new(merges);
+        _merges = new(merges, mergesByResult);
         _options = options;
         _unknown = unknown;
         Array.Fill(_characters, -1);

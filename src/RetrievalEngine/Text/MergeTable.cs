@@ -17,9 +17,14 @@ internal sealed class MergeTable
     private readonly Merge[] _merges;
     private readonly int _mask;
 
-    /// <summary>A table of merges in order of rank; of two for the same pair the later one counts.</summary>
-    public MergeTable(List<Merge> merges)
+    private readonly bool _byResult;
+
+    /// <summary>
+    /// A table of merges in order of rank, or ranked by the id of their result (tiktoken); of two for the same pair the later one counts.
+    /// </summary>
+    public MergeTable(List<Merge> merges, bool byResult)
     {
+        _byResult = byResult;
         _merges = [.. merges];
         int size = 16;
         while (size < _merges.Length * 2L) size *= 2;
@@ -72,7 +77,7 @@ internal sealed class MergeTable
             int right = lengths[position] == 0 ? -1 : next[position];
             if (right < 0) continue;
             int rank = Rank(ids[position], ids[right]);
-            int result = _merges[(int)(top >> 32)].Result;
+            int result = _byResult ? (int)(top >> 32) : _merges[(int)(top >> 32)].Result;
             if (rank < 0 || _merges[rank].Result != result) continue;
             ids[position] = result;
             lengths[position] += lengths[right];
@@ -98,7 +103,7 @@ internal sealed class MergeTable
     private void Offer(ref Heap heap, int position, int left, int right)
     {
         int rank = Rank(left, right);
-        if (rank >= 0) heap.Push(((ulong)(uint)rank << 32) | (uint)position);
+        if (rank >= 0) heap.Push(((ulong)(uint)(_byResult ? _merges[rank].Result : rank) << 32) | (uint)position);
     }
 
     private int Rank(int left, int right)

@@ -26,7 +26,7 @@ internal static class ModelFile
     {
         if (json.Number("dropout", 0, 0, 1) > 0) throw json.Error("dropout", "asks for random tokenization, which is not supported");
 
-        Vocabulary vocabulary = ReadVocabulary(json);
+        Vocabulary vocabulary = ReadVocabulary(json.Object("vocab"));
         BpeOptions options = new(
             json.TextOrNull("continuing_subword_prefix") ?? "",
             json.TextOrNull("end_of_word_suffix") ?? "",
@@ -39,7 +39,7 @@ internal static class ModelFile
 
     private static WordPieceModel ReadWordPiece(JsonFields json)
     {
-        Vocabulary vocabulary = ReadVocabulary(json);
+        Vocabulary vocabulary = ReadVocabulary(json.Object("vocab"));
         string unknown = json.Text("unk_token");
         int id = vocabulary.IdOf(unknown);
         if (id < 0) throw json.Error("unk_token", $"is \"{unknown}\", which is not in the vocabulary");
@@ -79,9 +79,9 @@ internal static class ModelFile
         }
     }
 
-    private static Vocabulary ReadVocabulary(JsonFields json)
+    /// <summary>A vocabulary: an object of tokens and ids.</summary>
+    public static Vocabulary ReadVocabulary(JsonFields vocabulary)
     {
-        JsonFields vocabulary = json.Object("vocab");
         Dictionary<string, int> ids = new(vocabulary.Element.GetPropertyCount());
         foreach (JsonProperty entry in vocabulary.Element.EnumerateObject())
         {

@@ -75,11 +75,11 @@ internal sealed record PostProcessor(TemplatePart[] Single, TemplatePart[] Pair,
                 read = new(ReadTemplate(json, "single"), ReadTemplate(json, "pair"), []);
                 break;
             case "BertProcessing":
-                read = Surround(json, TokenAndId(json, "cls"), TokenAndId(json, "sep"), separators: 1, secondType: 1);
+                read = Surround(TokenAndId(json, "cls"), TokenAndId(json, "sep"), separators: 1, secondType: 1);
                 break;
             case "RobertaProcessing":
                 if (json.Flag("trim_offsets", true)) trims.Add(json.Flag("add_prefix_space", true));
-                read = Surround(json, TokenAndId(json, "cls"), TokenAndId(json, "sep"), separators: 2, secondType: 0);
+                read = Surround(TokenAndId(json, "cls"), TokenAndId(json, "sep"), separators: 2, secondType: 0);
                 break;
             default:
                 throw json.Error("type", $"names the post-processor \"{json.Text("type")}\", which is not supported");
@@ -90,7 +90,8 @@ internal sealed record PostProcessor(TemplatePart[] Single, TemplatePart[] Pair,
         template = read;
     }
 
-    private static PostProcessor Surround(JsonFields json, (string Token, int Id) cls, (string Token, int Id) sep, int separators, int secondType)
+    /// <summary>BERT's way, and RoBERTa's: <c>cls A sep B sep</c>, with <paramref name="separators"/> between the two.</summary>
+    public static PostProcessor Surround((string Token, int Id) cls, (string Token, int Id) sep, int separators, int secondType)
     {
         List<TemplatePart> pair = [TemplatePart.Of(cls, 0), TemplatePart.Of(0, 0)];
         for (int i = 0; i < separators; i++) pair.Add(TemplatePart.Of(sep, 0));

@@ -24,6 +24,7 @@ internal abstract class SplitPattern
     {
         if (pattern.Has("String")) return new LiteralPattern(pattern.Text("String"));
         string regex = pattern.Text("Regex");
+        if (regex == SpaceRunPattern.Regex) return SpaceRunPattern.Instance;
         return GptPattern.TryCreate(regex) is { } known ? known : RegexPattern.Create(regex, pattern);
     }
 }
@@ -43,6 +44,39 @@ internal sealed class LiteralPattern(string literal) : SplitPattern
         }
 
         if (position < text.Length) parts.Add(new(position, text.Length, IsMatch: false));
+    }
+}
+
+/// <summary>Two spaces or more.</summary>
+internal sealed class SpaceRunPattern : SplitPattern
+{
+    /// <summary>As SentencePiece's tokenizers write it.</summary>
+    public const string Regex = " {2,}";
+
+    private SpaceRunPattern()
+    {
+    }
+
+    /// <summary>The one there is.</summary>
+    public static SpaceRunPattern Instance { get; } = new();
+
+    public override bool IsLocal => true;
+
+    public override void Find(ReadOnlySpan<char> text, List<SplitMatch> parts)
+    {
+        int between = 0;
+        for (int i = 0; i < text.Length;)
+        {
+            int offset = text[i..].IndexOf("  ");
+            if (offset < 0) break;
+            int start = i + offset, end = start + 2;
+            while (end < text.Length && text[end] == ' ') end++;
+            if (start > between) parts.Add(new(between, start, IsMatch: false));
+            parts.Add(new(start, end, IsMatch: true));
+            i = between = end;
+        }
+
+        if (between < text.Length) parts.Add(new(between, text.Length, IsMatch: false));
     }
 }
 

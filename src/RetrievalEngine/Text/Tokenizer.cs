@@ -45,6 +45,9 @@ public sealed class Tokenizer
         }
     }
 
+    /// <summary>The names of the files that <see cref="Load"/> reads a vocabulary from; none where the folder has no tokenizer.</summary>
+    public static IReadOnlyList<string> FilesIn(string folder) => TokenizerFiles.Find(folder);
+
     /// <summary>Reads the tokenizer of a model folder.</summary>
     /// <exception cref="InputException">There is none, or it cannot be used.</exception>
     public static Tokenizer Load(string folder) => TokenizerFiles.Load(folder);

@@ -7,7 +7,8 @@ using RetrievalEngine.Text;
 namespace RetrievalEngine.Verification;
 
 /// <summary>
-/// Checks a tokenizer against a folder with <c>tokenizer.json</c>, <c>cases.jsonl</c> (for each text its ids with and without special tokens, the
+/// Checks a tokenizer against a folder with its files (<c>tokenizer.json</c>, or others that one can be read from), <c>cases.jsonl</c> (for each text
+/// its ids with and without special tokens, the
 /// offsets of the latter in code points, and the text they decode to) and, where it is there, <c>pairs.jsonl</c> (ids and type ids of pairs).
 /// </summary>
 public static class TokenizerVerifier
@@ -16,13 +17,13 @@ public static class TokenizerVerifier
 
     /// <summary>Whether <paramref name="folder"/> has this layout.</summary>
     public static bool Recognises(string folder) =>
-        File.Exists(Path.Combine(folder, "tokenizer.json")) && File.Exists(Path.Combine(folder, CasesFile));
+        Tokenizer.FilesIn(folder).Count > 0 && File.Exists(Path.Combine(folder, CasesFile));
 
     /// <summary>Compares everything in <paramref name="folder"/>; the error of an item is the number of texts that differ, and none may.</summary>
     /// <exception cref="InputException">A file of cases is malformed.</exception>
     public static IEnumerable<VerificationItem> Verify(string folder)
     {
-        string item = Path.Combine(folder, "tokenizer.json");
+        string item = Path.Combine(folder, Tokenizer.FilesIn(folder)[0]);
         Tokenizer tokenizer;
         try
         {

@@ -33,7 +33,7 @@ public sealed class Verifier(IBackend backend, VerificationTolerances tolerances
         if (TrainingVerifier.Accepts(folder)) return _training.Verify(folder, item);
         if (Has("recipe.json") && Has("batch.safetensors")) return [VerificationItem.Skip(item, "rerankers are not supported yet")];
         if (ModelVerifier.Accepts(folder)) return _models.Verify(folder, item);
-        if (Has("tokenizer.json") && Has("cases.jsonl")) return Run.Guarded(item, () => [.. TokenizerVerifier.Verify(folder).Select(i => i with { Item = $"{item} {Path.GetFileName(i.Item)}" })]);
+        if (TokenizerVerifier.Recognises(folder)) return Run.Guarded(item, () => [.. TokenizerVerifier.Verify(folder).Select(i => i with { Item = $"{item} {Path.GetFileName(i.Item)}" })]);
         if (Has("expected.jsonl") && Has("qrels.txt")) return Run.Guarded(item, () => [.. MetricsVerifier.Verify(folder).Select(i => i with { Item = $"{item} {Path.GetFileName(i.Item)}" })]);
         if (AdapterVerifier.Accepts(folder)) return AdapterVerifier.Verify(folder, item);
         return null;
