@@ -58,6 +58,7 @@ template <class T, int D, int Columns, int M>
 DEVICE void store_rows(const float (&c)[M][Columns / 8][4], T* tile, int first_column, T* destination, int stride, int count, int columns, bool vectors) {
     constexpr int kPacket = Packet<T>::kCount, kChunks = Columns / kPacket;
     int lane = opaque(lane_index());
+    sync_warp();  // other lanes may still read these rows
     tile += first_column;
     destination += first_column;
     columns -= first_column;
