@@ -60,8 +60,8 @@ KERNEL(instruction_exp2, 256, 1, const float* x, float* y, int count) {
     for (int i = (int)(blockIdx.x * 256 + threadIdx.x); i < count; i += (int)gridDim.x * 256) y[i] = exp2_approximate(x[i]);
 }
 
-// y [7, 64]: what each thread gets from shuffle_xor by 5 (float, int, uint64_t) and from lane (3 · lane + 1) % 32, the ballot of odd lanes in warp 1 and none in
-// warp 0, and whether any thread or none said yes.
+// y [7, 64]: what each thread gets from shuffle_xor by 5 (float, int, uint64_t) and from lane (3 · lane + 1) % 32, the ballot of odd lanes in warp 1 and
+// none in warp 0, and whether any thread or none said yes.
 KERNEL(instruction_collectives, 64, 1, uint64_t* y) {
     const int i = (int)threadIdx.x, lane = lane_index();
     y[i] = float_to_bits(shuffle_xor((float)i, 5));

@@ -105,7 +105,9 @@ static void end_phase_if_complete(TransactionBarrier& barrier) {
 void barrier_arrive(uint64_t* pointer, int bytes, const char* operation, Site site) {
     TransactionBarrier& barrier = find(pointer, operation, site);
     barrier.bytes += bytes;
-    if (barrier.missing == 0) fail(Fault::LaunchFailed, site, "%s: all %d arrivals of the phase have come, and its copies may be under way", operation, barrier.arrivals);
+    if (barrier.missing == 0) {
+        fail(Fault::LaunchFailed, site, "%s: all %d arrivals of the phase have come, and its copies may be under way", operation, barrier.arrivals);
+    }
     barrier.missing--;
     if (barrier.copies.empty() || !barrier.waiting.empty()) end_phase_if_complete(barrier);
 }
@@ -128,8 +130,8 @@ std::string describe_async(const Block& block) {
     if (!block.async) return text;
     for (const TransactionBarrier& b : block.async->barriers) {
         if (b.waiting.empty()) continue;
-        text += "; the barrier at shared byte " + std::to_string(b.offset) + ", phase " + std::to_string(b.phase) + ", lacks " + std::to_string(b.missing) + " of " +
-                std::to_string(b.arrivals) + " arrivals and " + std::to_string(b.bytes - bytes_under_way(b)) + " bytes";
+        text += "; the barrier at shared byte " + std::to_string(b.offset) + ", phase " + std::to_string(b.phase) + ", lacks " +
+                std::to_string(b.missing) + " of " + std::to_string(b.arrivals) + " arrivals and " + std::to_string(b.bytes - bytes_under_way(b)) + " bytes";
     }
     return text;
 }
@@ -154,7 +156,9 @@ void copy_box(void* shared, const void* pointer, int column, int row, uint64_t* 
     memcpy(&map, pointer, sizeof map);
     if (map.magic != Map::kMagic) fail(Fault::LaunchFailed, site, "copy_box: the map was not made by cuTensorMapEncodeTiled");
     const uint32_t offset = shared_offset(shared), bytes = map.box_bytes();
-    if (offset >= block.shared_end || offset + bytes > block.shared_end) fail(Fault::IllegalAddress, site, "copy_box: %u bytes do not lie in shared memory", bytes);
+    if (offset >= block.shared_end || offset + bytes > block.shared_end) {
+        fail(Fault::IllegalAddress, site, "copy_box: %u bytes do not lie in shared memory", bytes);
+    }
     if (offset % 128) fail(Fault::MisalignedAddress, site, "copy_box: shared address %u is not a multiple of 128", offset);
     if (const void* wild = map.outside(column, row)) check_global(wild, 1, "copy_box", site);
     if (checker) checker->access(*current, shared, bytes, Access::Write, site);
@@ -290,7 +294,8 @@ void group_wait_work(void* const* arguments) {
         const GroupProduct product = std::move(group.products.front());
         group.products.pop_front();
         if (read_operands(product.mma) != product.operands) {
-            fail(Fault::LaunchFailed, product.mma.site, "an operand of this product was overwritten before the wait for it, at %s", Place(current->site).describe().c_str());
+            fail(Fault::LaunchFailed, product.mma.site, "an operand of this product was overwritten before the wait for it, at %s",
+                 Place(current->site).describe().c_str());
         }
         const auto sums = std::find_if(group.sums.begin(), group.sums.end(), [&](const GroupSums& s) { return s.registers[0] == product.mma.d; });
         multiply(product, sums->values);

@@ -243,8 +243,8 @@ bool block_barrier(const char* operation, bool predicate, Site site) {
         const Warp& warp = block.warps[w];
         for (int l = 1; l < warp.count; l++) {
             if (same(warp.threads[l].site, warp.threads[0].site)) continue;
-            fail(Fault::LaunchFailed, warp.threads[l].site, "divergent barrier: lanes of warp %d arrived at %s from different places, one from %s", w, operation,
-                 Place(warp.threads[0].site).describe().c_str());
+            fail(Fault::LaunchFailed, warp.threads[l].site, "divergent barrier: lanes of warp %d arrived at %s from different places, one from %s", w,
+                 operation, Place(warp.threads[0].site).describe().c_str());
         }
     }
     block.barrier_arrived = 0;

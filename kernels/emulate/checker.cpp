@@ -1,8 +1,8 @@
 // Finds races and wild accesses. The checked library's kernels are compiled with -fsanitize=thread, so that every load and store calls one of the __tsan
 // functions below (libtsan itself is not linked); the runtime reports the accesses of asynchronous copies, load_matrix and atomics.
 //
-// Every 4-byte word of shared and of device memory has a cell: who wrote it last and who read it last, between which barriers. Two accesses to a word, one of them a
-// write, race where nothing orders them: a sync_block between threads of a block, a sync_warp between lanes of a warp. Nothing orders the blocks of a launch.
+// Every 4-byte word of shared and of device memory has a cell: who wrote it last and who read it last, between which barriers. Two accesses to a word, one of
+// them a write, race where nothing orders them: a sync_block between threads of a block, a sync_warp between lanes of a warp. Nothing orders the blocks of a launch.
 // A word whose halves belong to different threads remembers the last of them only: a race may be missed there, none is invented.
 #include <string.h>
 #include <sys/mman.h>
@@ -98,7 +98,8 @@ static bool between(const void* address, const void* begin, const void* end) { r
 static bool is_private(const Thread& thread, const void* address) {
     const Block& block = *thread.block;
     const Launch& launch = *block.launch;
-    return between(address, block.threads[0].stack, block.emergency_stack_top) || between(address, &block, &block + 1) || between(address, &launch, &launch + 1) ||
+    return between(address, block.threads[0].stack, block.emergency_stack_top) || between(address, &block, &block + 1) ||
+           between(address, &launch, &launch + 1) ||
            between(address, launch.parameter_bytes.data(), launch.parameter_bytes.data() + launch.parameter_bytes.size()) ||
            between(address, launch.parameters.data(), launch.parameters.data() + launch.parameters.size()) ||
            between(address, &__ehdr_start, &_end) || between(address, &current, &current + 1);

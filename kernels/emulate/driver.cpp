@@ -174,7 +174,8 @@ API cuModuleLoadData(Module** module, const void* image) {
     if (!image) return kInvalidValue;
     char name[64] = "";
     int architecture = 80;
-    if (!strncmp(static_cast<const char*>(image), "EMULATED ", 9) && sscanf(static_cast<const char*>(image), "EMULATED %63s sm_%d", name, &architecture) != 2) return kInvalidValue;
+    const char* const text = static_cast<const char*>(image);
+    if (!strncmp(text, "EMULATED ", 9) && sscanf(text, "EMULATED %63s sm_%d", name, &architecture) != 2) return kInvalidValue;
     if (architecture > kDevices[current_device].major * 10) return kNoBinaryForGpu;
     *module = new Module{name};
     modules().insert(*module);

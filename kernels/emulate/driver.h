@@ -1,4 +1,4 @@
-// What the two halves of the stand-in for libcuda share: driver.cpp (library, devices, contexts, code, launches) and streams.cpp (memory, copies, streams, events).
+// What the halves of the stand-in for libcuda share: driver.cpp (library, devices, contexts, code, launches), streams.cpp (memory, copies, streams, events).
 #pragma once
 #include <stdio.h>
 #include <string.h>
@@ -11,8 +11,9 @@ namespace emulate {
 
 typedef int CUresult;
 enum : CUresult {
-    kSuccess = 0, kInvalidValue = 1, kOutOfMemory = 2, kNotInitialized = 3, kNoDevice = 100, kInvalidDevice = 101, kInvalidContext = 201, kNoBinaryForGpu = 209, kInvalidHandle = 400,
-    kNotFound = 500, kNotReady = 600, kIllegalAddress = 700, kOutOfResources = 701, kTimeout = 702, kMisalignedAddress = 716, kLaunchFailed = 719,
+    kSuccess = 0, kInvalidValue = 1, kOutOfMemory = 2, kNotInitialized = 3, kNoDevice = 100, kInvalidDevice = 101, kInvalidContext = 201,
+    kNoBinaryForGpu = 209, kInvalidHandle = 400, kNotFound = 500, kNotReady = 600, kIllegalAddress = 700, kOutOfResources = 701, kTimeout = 702,
+    kMisalignedAddress = 716, kLaunchFailed = 719,
 };
 
 

@@ -26,7 +26,9 @@ DEVICE void registers_take(emulate::Site site = emulate::Site::current()) {
     emulate::group_collective("registers_take", site, nullptr, nullptr);
 }
 
-DEVICE void warpgroup_fence(emulate::Site site = emulate::Site::current()) { emulate::group_collective("warpgroup_fence", site, nullptr, emulate::group_fence_work); }
+DEVICE void warpgroup_fence(emulate::Site site = emulate::Site::current()) {
+    emulate::group_collective("warpgroup_fence", site, nullptr, emulate::group_fence_work);
+}
 DEVICE void warpgroup_commit(emulate::Site site = emulate::Site::current()) {
     emulate::group_collective("warpgroup_commit", site, nullptr, emulate::group_commit_work);
 }

@@ -112,7 +112,8 @@ void check_global(const void* pointer, size_t bytes, const char* operation, Plac
                 remembered[next++ % 4] = range;
                 return;
             }
-            nearest = "the one before it has " + std::to_string(found->second) + " bytes and begins " + std::to_string(address - found->first) + " bytes before";
+            nearest = "the one before it has " + std::to_string(found->second) + " bytes and begins " + std::to_string(address - found->first) +
+                      " bytes before";
         }
     }
     fail(Fault::IllegalAddress, place, "%s of %zu bytes at %p, which lie in no allocation (%s)", operation, bytes, pointer, nearest.c_str());

@@ -175,7 +175,9 @@ void mma_s8_work(void* const* arguments) {
 static void check_atomic(const void* address, size_t bytes, const char* operation, Site site) {
     const Block& block = *current->block;
     const uintptr_t offset = reinterpret_cast<uintptr_t>(address) - reinterpret_cast<uintptr_t>(block.shared);
-    if (reinterpret_cast<uintptr_t>(address) % bytes) fail(Fault::MisalignedAddress, site, "%s: address %p is not a multiple of %zu", operation, address, bytes);
+    if (reinterpret_cast<uintptr_t>(address) % bytes) {
+        fail(Fault::MisalignedAddress, site, "%s: address %p is not a multiple of %zu", operation, address, bytes);
+    }
     if (offset >= kSharedCapacity) check_global(address, bytes, operation, site);
     if (checker) checker->access(*current, address, bytes, Access::Atomic, site);
 }

@@ -46,7 +46,8 @@ extern "C" __attribute__((visibility("default"))) int cuTensorMapEncodeTiled(
     if (strides[0] % 16 || strides[0] >= 1ull << 40 || strides[0] < sizes[0] * bytes || box[0] * bytes % 16) return kInvalidValue;
     if (swizzle == kSwizzle128 && box[0] * bytes > 128) return kInvalidValue;
     if (swizzle == kSwizzle128 && box[0] * bytes < 128) return kNotSupported;
-    const emulate::Map made{emulate::Map::kMagic, bytes, swizzle == kSwizzle128, static_cast<const unsigned char*>(base), sizes[0], sizes[1], strides[0], box[0], box[1]};
+    const emulate::Map made{emulate::Map::kMagic, bytes, swizzle == kSwizzle128, static_cast<const unsigned char*>(base), sizes[0], sizes[1],
+                            strides[0], box[0], box[1]};
     memset(map, 0, 128);
     memcpy(map, &made, sizeof made);
     return 0;

@@ -67,7 +67,9 @@ static int64_t limit_seconds() {
     if (trapped.signal == kStopSignal) fail(Fault::Timeout, place, "the block has not ended after %ld s", (long)limit_seconds());
     if (trapped.signal == SIGFPE) fail(Fault::LaunchFailed, place, "integer division by zero");
     if (trapped.signal == SIGILL) fail(Fault::LaunchFailed, place, "illegal instruction");
-    if (address >= current->stack && address < current->stack_top) fail(Fault::LaunchFailed, place, "the thread's stack is full: arrays too large, or recursion");
+    if (address >= current->stack && address < current->stack_top) {
+        fail(Fault::LaunchFailed, place, "the thread's stack is full: arrays too large, or recursion");
+    }
     // What is not an address at all, or not aligned where the instruction wants it to be, comes without its address.
     fail(Fault::IllegalAddress, place, address ? "access to %p, where there is no memory" : "access by null pointer, or misaligned packet (%p)", address);
 }

@@ -152,7 +152,9 @@ TEST(driver_checks_launches) {
     uint64_t x = s.device;
     void* parameters[] = {&x};
     EXPECT(cuModuleGetFunction(&function, s.module, "driver_dynamic") == 0 && s.fill(4, s.stream) == 0);
-    auto launch = [&](unsigned grid_y, unsigned threads, unsigned shared) { return cuLaunchKernel(function, 1, grid_y, 1, threads, 1, 1, shared, s.stream, parameters, nullptr); };
+    auto launch = [&](unsigned grid_y, unsigned threads, unsigned shared) {
+        return cuLaunchKernel(function, 1, grid_y, 1, threads, 1, 1, shared, s.stream, parameters, nullptr);
+    };
     EXPECT(launch(1, 64, 256) == 0 && s.first() == 4);
     EXPECT(launch(0, 64, 256) == kInvalidValue && launch(65536, 64, 256) == kInvalidValue && launch(1, 0, 256) == kInvalidValue);
     EXPECT(launch(1, 2048, 256) == kInvalidValue && launch(1, 96, 512) == kOutOfResources);

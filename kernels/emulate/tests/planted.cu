@@ -101,7 +101,8 @@ KERNEL(copy_never_awaited, 32, 1, const float* x) {
 }
 TEST(copy_never_awaited_is_an_error) {
     Device<float> x(128);
-    EXPECT_HAS(launch("copy_never_awaited", {1, 32}, x.data).message, "thread (0,0,0): ended without waiting for 1 of its copies (kernels/emulate/tests/planted.cu:");
+    EXPECT_HAS(launch("copy_never_awaited", {1, 32}, x.data).message,
+               "thread (0,0,0): ended without waiting for 1 of its copies (kernels/emulate/tests/planted.cu:");
 }
 
 KERNEL(copy_misaligned, 32, 1, const float* x) {
@@ -224,7 +225,8 @@ TEST(divergent_collectives) {
     EXPECT_HAS(launch("sync_under_if", {1, 64}, y.data).message, "deadlock: threads 0-39 wait at sync_block (kernels/emulate/tests/planted.cu:");
     EXPECT_HAS(launch("sync_under_if", {1, 64}, y.data).message, "; threads 40-63 have ended");
     EXPECT_HAS(launch("sync_warp_under_if", {1, 32}, y.data).message, "deadlock: threads 0-15 wait at sync_warp (");
-    EXPECT_HAS(launch("different_collectives", {1, 32}, y.data).message, "divergent warp: lane 16 is at warp_ballot, others wait at shuffle_xor (kernels/core/warp.cuh:");
+    EXPECT_HAS(launch("different_collectives", {1, 32}, y.data).message,
+               "divergent warp: lane 16 is at warp_ballot, others wait at shuffle_xor (kernels/core/warp.cuh:");
     EXPECT_HAS(launch("same_collective_elsewhere", {1, 32}, y.data).message, "divergent warp: lane 16 is at another shuffle than others (");
     EXPECT_HAS(launch("barrier_in_two_branches", {1, 64}, y.data).message, "divergent barrier: lanes of warp 0 arrived at sync_block from different places");
     EXPECT_HAS(launch("ends_while_others_wait", {1, 64}, y.data).message, "threads 32-63 have ended");
@@ -257,9 +259,11 @@ KERNEL(blocks_count, 32, 1, uint32_t* y) { atomic_add(y, 1u); }
 KERNEL(blocks_write_halves, 32, 1, uint16_t* y) { if (threadIdx.x == 0) y[blockIdx.x] = 1; }
 TEST(races_between_blocks) {
     Device<float> y(std::vector<float>(4, 5.0f));
-    EXPECT_HAS(launch("blocks_share_a_word", {4, 32}, y.data).message, "block (1,0,0), thread (0,0,0): race in global memory: this thread writes what another block");
+    EXPECT_HAS(launch("blocks_share_a_word", {4, 32}, y.data).message,
+               "block (1,0,0), thread (0,0,0): race in global memory: this thread writes what another block");
     y[0] = 5;
-    EXPECT_HAS(launch("blocks_read_what_one_writes", {4, 32}, y.data).message, "race in global memory: this thread writes what another block of the launch read");
+    EXPECT_HAS(launch("blocks_read_what_one_writes", {4, 32}, y.data).message,
+               "race in global memory: this thread writes what another block of the launch read");
     Device<uint32_t> count(std::vector<uint32_t>(1, 0));
     EXPECT(launch("blocks_count", {4, 32}, count.data).message == "" && count[0] == 128);
     Device<uint16_t> halves(4);

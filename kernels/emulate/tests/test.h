@@ -20,7 +20,10 @@ struct Test {
 
 [[noreturn]] void fail_test(const char* file, int line, const std::string& text);
 #define EXPECT(condition) ((condition) ? (void)0 : fail_test(__FILE__, __LINE__, #condition))
-#define EXPECT_HAS(text, part) (std::string(text).find(part) != std::string::npos ? (void)0 : fail_test(__FILE__, __LINE__, "expected \"" part "\" in: " + std::string(text)))
+#define EXPECT_HAS(text, part) expect_has(text, part, __FILE__, __LINE__)
+inline void expect_has(const std::string& text, const std::string& part, const char* file, int line) {
+    if (text.find(part) == std::string::npos) fail_test(file, line, "expected \"" + part + "\" in: " + text);
+}
 
 // Device memory, which the host can touch as well.
 template <class T>
