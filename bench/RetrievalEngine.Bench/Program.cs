@@ -13,6 +13,9 @@ switch (args)
     case ["encoder-speed"]:
         EncoderSpeed.Run();
         break;
+    case ["tokenizer", .. string[] rest]:
+        TokenizerReport.Run(rest);
+        break;
     case ["peaks"]:
         PeaksReport.Run();
         break;

@@ -53,7 +53,7 @@ internal static class TokenizeCommand
             while (Console.In.ReadLine() is { } line)
             {
                 string? input = side == EncodingSide.Query ? contract?.FormatQuery(line) : contract?.FormatPassage(title: null, line);
-                TokenizedText tokens = tokenizer.EncodeWithOffsets(input ?? line, special, eos is null ? most : most - 1);
+                TokenizedText tokens = tokenizer.EncodeWithOffsets(input ?? line, special, eos is null ? most : most - 1, contract?.TruncationSide ?? tokenizer.TruncationSide);
                 if (eos is { } id) tokens = new TokenizedText([.. tokens.Ids, id], [.. tokens.TypeIds, 0], [.. tokens.Tokens, tokenizer.IdToToken(id) ?? ""], [.. tokens.Offsets, (0, 0)]);
                 Write(writer, line, input, tokens);
                 Console.Out.WriteLine(System.Text.Encoding.UTF8.GetString(buffer.WrittenSpan));

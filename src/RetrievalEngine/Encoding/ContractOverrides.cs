@@ -1,4 +1,5 @@
 using RetrievalEngine.Compute;
+using RetrievalEngine.Text;
 
 namespace RetrievalEngine.Encoding;
 
@@ -16,6 +17,9 @@ public sealed record ContractOverrides
 
     /// <summary>See <see cref="EncodingContract.PassageMaxLength"/>.</summary>
     public int? PassageMaxLength { get; init; }
+
+    /// <summary>See <see cref="EncodingContract.TruncationSide"/>.</summary>
+    public TruncationSide? TruncationSide { get; init; }
 
     /// <summary>See <see cref="EncodingContract.Pooling"/>.</summary>
     public Pooling? Pooling { get; init; }

@@ -5,6 +5,7 @@ using System.IO;
 using System.Text.Json;
 using System.Threading;
 using RetrievalEngine.Compute;
+using RetrievalEngine.Text;
 
 namespace RetrievalEngine.Encoding;
 
@@ -50,6 +51,9 @@ public sealed record EncodingContract
 
     /// <summary>Most tokens of a passage, special ones included.</summary>
     public required int PassageMaxLength { get; init; }
+
+    /// <summary>Which end of a text that is too long goes.</summary>
+    public TruncationSide TruncationSide { get; init; }
 
     /// <summary>How hidden states become one vector.</summary>
     public required Pooling Pooling { get; init; }
@@ -109,6 +113,7 @@ public sealed record EncodingContract
             ?? Differ("passage prefix", Quote(PassagePrefix), Quote(other.PassagePrefix))
             ?? Differ("query_max_len", Text(QueryMaxLength), Text(other.QueryMaxLength))
             ?? Differ("passage_max_len", Text(PassageMaxLength), Text(other.PassageMaxLength))
+            ?? Differ("truncation side", SideName(TruncationSide), SideName(other.TruncationSide))
             ?? Differ("title joiner", Quote(TitleJoiner), Quote(other.TitleJoiner))
             ?? Differ("strip rule", OnOff(Strip), OnOff(other.Strip));
 
@@ -167,6 +172,12 @@ public sealed record EncodingContract
             EosTokenId = json.IntOrNull("eos_token_id", 0, int.MaxValue),
             QueryMaxLength = json.Int("query_max_len", 1, LongestSequence),
             PassageMaxLength = json.Int("passage_max_len", 1, LongestSequence),
+            TruncationSide = json.TextOrNull("truncation_side") switch
+            {
+                null or "right" => TruncationSide.Right,
+                "left" => TruncationSide.Left,
+                _ => throw json.Error("truncation_side", "must be right or left"),
+            },
             Pooling = ParsePooling(json.Text("pooling")) ?? throw json.Error("pooling", "must be last, cls, mean, weightedmean or max"),
             Normalize = json.Flag("normalize"),
             Dimensions = json.Int("dimensions", 1, EmbeddingManifest.MaxDimensions),
@@ -192,6 +203,7 @@ public sealed record EncodingContract
         if (EosTokenId is { } eos) json.WriteNumber("eos_token_id", eos);
         json.WriteNumber("query_max_len", QueryMaxLength);
         json.WriteNumber("passage_max_len", PassageMaxLength);
+        json.WriteString("truncation_side", SideName(TruncationSide));
         json.WriteString("pooling", PoolingName(Pooling));
         json.WriteBoolean("normalize", Normalize);
         json.WriteNumber("dimensions", Dimensions);
@@ -223,6 +235,8 @@ public sealed record EncodingContract
         "max" => Compute.Pooling.Max,
         _ => null,
     };
+
+    private static string SideName(TruncationSide side) => side == TruncationSide.Left ? "left" : "right";
 
     private static string SimilarityName(Similarity similarity) => similarity == Similarity.Cosine ? "cosine" : "dot";
 

@@ -105,12 +105,12 @@ public sealed class TextEncoder : IDisposable
         Parallel.For(0, texts.Count, options, i =>
         {
             // One token more than fits tells whether anything was lost.
-            int[] sequence = _tokenizer.Encode(texts[i], Contract.AddSpecialTokens, budget + 1);
+            int[] sequence = _tokenizer.Encode(texts[i], Contract.AddSpecialTokens, budget + 1, Contract.TruncationSide);
             if (sequence.Length == special) Interlocked.Increment(ref empty);
             if (sequence.Length > budget)
             {
                 Interlocked.Increment(ref truncated);
-                sequence = _tokenizer.Encode(texts[i], Contract.AddSpecialTokens, budget);
+                sequence = _tokenizer.Encode(texts[i], Contract.AddSpecialTokens, budget, Contract.TruncationSide);
             }
 
             if (Contract.AppendEosToken) sequence = [.. sequence, Contract.EosTokenId!.Value];

@@ -160,6 +160,9 @@ internal sealed class StripAccentsNormalizer : Normalizer
 /// <summary>Drops white space at the ends.</summary>
 internal sealed class StripNormalizer(bool left, bool right) : Normalizer
 {
+    // A stretch that is not the last ends with a letter.
+    public override bool IsLocal => !left;
+
     public override void Apply(NormalizedText text)
     {
         ReadOnlySpan<char> source = text.Text;
@@ -191,6 +194,8 @@ internal sealed class PrependNormalizer(string prefix) : Normalizer
 /// <summary>Replaces each match of a pattern; what replaces it stands for the match's last code point.</summary>
 internal sealed class ReplaceNormalizer(SplitPattern pattern, string content) : Normalizer
 {
+    public override bool IsLocal => pattern is SpaceRunPattern;
+
     public override void Apply(NormalizedText text)
     {
         List<SplitMatch> matches = [];

@@ -139,6 +139,11 @@ internal sealed class PrefixSpacePreTokenizer : PreTokenizer
 /// <param name="split">Whether to split in front of each.</param>
 internal sealed class MetaspacePreTokenizer(Rune replacement, MetaspacePrepend prepend, bool split) : PreTokenizer
 {
+    // What follows such a place begins with a space, so nothing is put in front of it.
+    public override bool IsLocal => true;
+
+    public override bool SeparatesSpaces => split;
+
     public override bool NeedsAlignment => prepend == MetaspacePrepend.First;
 
     public override void Apply(NormalizedText text, PieceLists pieces)

@@ -29,10 +29,13 @@ internal sealed class PrecompiledNormalizer : Normalizer
         for (int c = 0; c < _characters.Length; c++)
         {
             if (Rune.IsValid(c)) _characters[c] = Find(utf8[..new Rune(c).EncodeToUtf8(utf8)]);
+            bool visible = c == ' ' || char.IsLetterOrDigit((char)c) || c is > ' ' and < 0x7F;
+            if (visible && _characters[c] is { } s && (c == ' ' || s.Length == 0 || char.IsWhiteSpace(s[^1]))) IsLocal = false;
         }
     }
 
-    public override bool IsLocal => true;
+    /// <summary>True unless the map takes spaces away or makes new ones of letters.</summary>
+    public override bool IsLocal { get; } = true;
 
     /// <summary>Reads a map: the length of the trie in bytes (little endian), the trie, the replacements. Null where it is damaged.</summary>
     public static PrecompiledNormalizer? TryCreate(ReadOnlySpan<byte> map)

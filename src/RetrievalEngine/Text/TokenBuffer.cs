@@ -6,7 +6,9 @@ namespace RetrievalEngine.Text;
 /// <summary>The tokens of one sequence while it is encoded, and the scratch space for that. Reused; not thread-safe.</summary>
 internal sealed class TokenBuffer
 {
+    private const int Slack = 4096;
     private int[] _ids = new int[256];
+    private int _last;
 
     /// <summary>How many tokens there are.</summary>
     public int Count { get; private set; }
@@ -29,10 +31,11 @@ internal sealed class TokenBuffer
 
     public List<TokenSpan> Spans { get; } = [];
 
-    /// <summary>Starts over.</summary>
-    public void Reset(bool track)
+    /// <summary>Starts over. With <paramref name="last"/>, no more tokens than about twice that many are held: the first ones are let go.</summary>
+    public void Reset(bool track, int last = int.MaxValue)
     {
         Count = 0;
+        _last = last;
         Offsets.Clear();
         Tokens.Clear();
         Tracked = track;
@@ -41,7 +44,13 @@ internal sealed class TokenBuffer
     /// <summary>Appends an id.</summary>
     public void Add(int id)
     {
-        if (Count == _ids.Length) Array.Resize(ref _ids, Count * 2);
+        if (Count == _ids.Length)
+        {
+            // Before the text and offset of this token come in.
+            if (_last < (Count - Slack) / 2) Truncate(_last, TruncationSide.Left);
+            else Array.Resize(ref _ids, Count * 2);
+        }
+
         _ids[Count++] = id;
     }
 
@@ -53,13 +62,15 @@ internal sealed class TokenBuffer
         Offsets.Add(offsets);
     }
 
-    /// <summary>Keeps the first <paramref name="count"/> tokens at most.</summary>
-    public void Truncate(int count)
+    /// <summary>Keeps <paramref name="count"/> tokens at most: those of the side that is not truncated.</summary>
+    public void Truncate(int count, TruncationSide side)
     {
         if (count >= Count) return;
+        int drop = Count - count, from = side == TruncationSide.Left ? 0 : count;
+        if (side == TruncationSide.Left) _ids.AsSpan(drop, count).CopyTo(_ids);
         Count = count;
         if (!Tracked) return;
-        Tokens.RemoveRange(count, Tokens.Count - count);
-        Offsets.RemoveRange(count, Offsets.Count - count);
+        Tokens.RemoveRange(from, drop);
+        Offsets.RemoveRange(from, drop);
     }
 }

@@ -31,6 +31,9 @@ public sealed class Tokenizer
     /// <summary>The special tokens and the length that the files beside the vocabulary name.</summary>
     public SpecialTokens Special { get; }
 
+    /// <summary>Which end of a text that is too long goes, as <c>tokenizer_config.json</c> says: a default for the caller, who names the side.</summary>
+    public TruncationSide TruncationSide { get; init; }
+
     /// <summary>How many special tokens are put around a single text.</summary>
     public int SpecialTokenCount => PostProcessor.SpecialCount(_postProcessor.Single);
 
@@ -55,15 +58,15 @@ public sealed class Tokenizer
     /// <summary>The ids of <paramref name="text"/>.</summary>
     /// <param name="text">Any text; lone surrogates count as U+FFFD.</param>
     /// <param name="addSpecialTokens">Whether the post-processor's special tokens are put around it.</param>
-    /// <param name="maxTokens">The most ids, special ones included; what is too long loses its end, and is not read further than needed.</param>
-    public int[] Encode(ReadOnlySpan<char> text, bool addSpecialTokens = true, int maxTokens = int.MaxValue)
+    /// <param name="maxTokens">The most ids, special ones included; a text that loses its end is not read further than needed.</param>
+    /// <param name="side">Which end of what is too long goes.</param>
+    public int[] Encode(ReadOnlySpan<char> text, bool addSpecialTokens = true, int maxTokens = int.MaxValue, TruncationSide side = TruncationSide.Right)
     {
         TemplatePart[] template = _postProcessor.Single;
         int limit = Budget(template, addSpecialTokens, maxTokens);
         TokenBuffer buffer = Rent();
-        buffer.Reset(track: false);
-        _pipeline.Encode(text, limit, buffer);
-        buffer.Truncate(limit);
+        EncodeSequence(text, limit, side, track: false, buffer);
+        buffer.Truncate(limit, side);
         List<int> ids = new(buffer.Count + 4);
         foreach (TemplatePart part in template)
         {
@@ -76,16 +79,18 @@ public sealed class Tokenizer
     }
 
     /// <summary>The tokens of <paramref name="text"/> with their offsets; arguments as for <see cref="Encode"/>.</summary>
-    public TokenizedText EncodeWithOffsets(ReadOnlySpan<char> text, bool addSpecialTokens = true, int maxTokens = int.MaxValue) =>
-        EncodeTracked(text, default, pair: false, addSpecialTokens, maxTokens);
+    public TokenizedText EncodeWithOffsets(
+        ReadOnlySpan<char> text, bool addSpecialTokens = true, int maxTokens = int.MaxValue, TruncationSide side = TruncationSide.Right) =>
+        EncodeTracked(text, default, pair: false, addSpecialTokens, maxTokens, side, PairTruncation.OnlyFirst);
 
     /// <summary>
-    /// The tokens of a pair of texts with their offsets; arguments as for <see cref="Encode"/>. Where they are too long, the longer one is cut
-    /// first, then both.
+    /// The tokens of a pair of texts with their offsets; arguments as for <see cref="Encode"/>. <paramref name="truncation"/> says which text is cut
+    /// where they are too long; one that is to be cut alone and cannot become short enough is left without a token, and the other is cut as well.
     /// </summary>
     public TokenizedText EncodePair(
-        ReadOnlySpan<char> first, ReadOnlySpan<char> second, bool addSpecialTokens = true, int maxTokens = int.MaxValue) =>
-        EncodeTracked(first, second, pair: true, addSpecialTokens, maxTokens);
+        ReadOnlySpan<char> first, ReadOnlySpan<char> second, bool addSpecialTokens = true, int maxTokens = int.MaxValue,
+        TruncationSide side = TruncationSide.Right, PairTruncation truncation = PairTruncation.LongestFirst) =>
+        EncodeTracked(first, second, pair: true, addSpecialTokens, maxTokens, side, truncation);
 
     /// <summary>The text of <paramref name="ids"/>; ids that are no token are left out, and special tokens where asked for.</summary>
     public string Decode(ReadOnlySpan<int> ids, bool skipSpecialTokens = false)
@@ -122,16 +127,17 @@ public sealed class Tokenizer
         return maxTokens - special;
     }
 
-    private TokenizedText EncodeTracked(ReadOnlySpan<char> first, ReadOnlySpan<char> second, bool pair, bool addSpecialTokens, int maxTokens)
+    private TokenizedText EncodeTracked(ReadOnlySpan<char> first, ReadOnlySpan<char> second, bool pair, bool addSpecialTokens, int maxTokens,
+        TruncationSide side, PairTruncation truncation)
     {
         TemplatePart[] template = pair ? _postProcessor.Pair : _postProcessor.Single;
         int limit = Budget(template, addSpecialTokens, maxTokens);
         TokenBuffer a = Rent(), b = Rent();
-        a.Reset(track: true);
-        b.Reset(track: true);
-        _pipeline.Encode(first, limit, a);
-        if (pair) _pipeline.Encode(second, limit, b);
-        TruncateLongest(a, b, limit);
+        EncodeSequence(first, limit, side, track: true, a);
+        EncodeSequence(second, limit, side, track: true, b);
+        (int firstCount, int secondCount) = Share(a.Count, b.Count, limit, truncation);
+        a.Truncate(firstCount, side);
+        b.Truncate(secondCount, side);
         Finish(first, a);
         Finish(second, b);
         List<int> ids = [], types = [];
@@ -162,14 +168,23 @@ public sealed class Tokenizer
         return new([.. ids], [.. types], [.. tokens], [.. offsets]);
     }
 
-    private static void TruncateLongest(TokenBuffer a, TokenBuffer b, int limit)
+    private void EncodeSequence(ReadOnlySpan<char> text, int limit, TruncationSide side, bool track, TokenBuffer buffer)
     {
-        if ((long)a.Count + b.Count <= limit) return;
-        (TokenBuffer shorter, TokenBuffer longer) = a.Count > b.Count ? (b, a) : (a, b);
-        int few = Math.Min(shorter.Count, limit), many = Math.Max(few, limit - few);
+        bool left = side == TruncationSide.Left;
+        buffer.Reset(track, left ? limit : int.MaxValue);
+        _pipeline.Encode(text, left ? int.MaxValue : limit, buffer);
+    }
+
+    /// <summary>How many tokens of each text stay.</summary>
+    private static (int First, int Second) Share(int first, int second, int limit, PairTruncation truncation)
+    {
+        if ((long)first + second <= limit) return (first, second);
+        if (truncation == PairTruncation.OnlyFirst) return (Math.Max(0, limit - second), Math.Min(second, limit));
+        if (truncation == PairTruncation.OnlySecond) return (Math.Min(first, limit), Math.Max(0, limit - first));
+        // The reference's rule: the shorter text stays whole while the longer one has more than it; the second gets the odd token.
+        int few = Math.Min(Math.Min(first, second), limit), many = Math.Max(few, limit - few);
         if ((long)few + many > limit) (few, many) = (limit / 2, limit - (limit / 2));
-        shorter.Truncate(few);
-        longer.Truncate(many);
+        return first > second ? (many, few) : (few, many);
     }
 
     /// <summary>Turns offsets into code points and trims them.</summary>

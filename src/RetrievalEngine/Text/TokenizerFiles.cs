@@ -37,7 +37,7 @@ internal static class TokenizerFiles
         };
         // What is beside tokenizer.json does not change ids; beside the other files it does.
         string hash = files[0] == Json ? Convert.ToHexStringLower(SHA256.HashData(bytes)) : Hash(folder, [.. files, .. settings.Files]);
-        return parts.Build(settings.SpecialTokens, hash);
+        return parts.Build(settings.SpecialTokens, hash, settings.TruncationSide);
     }
 
     /// <summary>Builds a tokenizer from the bytes of a <c>tokenizer.json</c> that is called <paramref name="name"/> in messages.</summary>

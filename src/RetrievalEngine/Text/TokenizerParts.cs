@@ -14,6 +14,6 @@ internal sealed record TokenizerParts(
     Normalizer? Normalizer, PreTokenizer[] PreTokenizers, bool IsByteLevel, TokenModel Model, AddedToken[] Added, PostProcessor PostProcessor, Decoder? Decoder)
 {
     /// <summary>Puts them together.</summary>
-    public Tokenizer Build(Func<Tokenizer, SpecialTokens> special, string hash) =>
-        new(new TokenPipeline(Normalizer, PreTokenizers, IsByteLevel, Model, Added), PostProcessor, Decoder, special, hash);
+    public Tokenizer Build(Func<Tokenizer, SpecialTokens> special, string hash, TruncationSide side = TruncationSide.Right) =>
+        new(new TokenPipeline(Normalizer, PreTokenizers, IsByteLevel, Model, Added), PostProcessor, Decoder, special, hash) { TruncationSide = side };
 }

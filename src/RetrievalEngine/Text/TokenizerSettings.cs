@@ -59,11 +59,11 @@ internal sealed class TokenizerSettings
     /// <summary>The files that were found, but for <c>config.json</c>.</summary>
     public IEnumerable<string> Files => new[] { (ConfigFile, _config), (MapFile, _map), (AddedFile, _added) }.Where(file => file.Item2 is not null).Select(file => file.Item1);
 
-    /// <summary>Whether the side that loses tokens is the left one.</summary>
-    public bool TruncatesLeft => _config?.TextOrNull("truncation_side") switch
+    /// <summary>The side that loses tokens.</summary>
+    public TruncationSide TruncationSide => _config?.TextOrNull("truncation_side") switch
     {
-        null or "right" => false,
-        "left" => true,
+        null or "right" => TruncationSide.Right,
+        "left" => TruncationSide.Left,
         string other => throw _config.Value.Error("truncation_side", $"is \"{other}\"; left or right is expected"),
     };
 

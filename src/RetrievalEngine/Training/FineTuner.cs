@@ -13,7 +13,10 @@ using RetrievalEngine.Text;
 
 namespace RetrievalEngine.Training;
 
-/// <summary>Fine-tunes a pretrained model into an embedding model: puts model, adapter, data, contract and trainer together and writes a result that every verb can load.</summary>
+/// <summary>
+/// Fine-tunes a pretrained model into an embedding model: puts model, adapter, data, contract and trainer together and writes a result that every
+/// verb can load.
+/// </summary>
 public static class FineTuner
 {
     /// <summary>Temperature of a model that says nothing: FlagEmbedding's and the backbone study's 0.02.</summary>
@@ -88,7 +91,7 @@ public static class FineTuner
         ["adapter"] = adapter is null ? "" : string.Create(CultureInfo.InvariantCulture,
             $"r {adapter.R} alpha {adapter.LoraAlpha} dropout {adapter.LoraDropout} rslora {adapter.UseRslora} on {adapter.TargetPattern}{string.Join(',', adapter.TargetModules)}"),
         ["texts"] = string.Create(CultureInfo.InvariantCulture,
-            $"query \"{contract.QueryPrefix}\" {contract.QueryMaxLength} passage \"{contract.PassagePrefix}\" {contract.PassageMaxLength} special {contract.AddSpecialTokens} eos {contract.EosTokenId}"),
+            $"query \"{contract.QueryPrefix}\" {contract.QueryMaxLength} passage \"{contract.PassagePrefix}\" {contract.PassageMaxLength} special {contract.AddSpecialTokens} eos {contract.EosTokenId}{(contract.TruncationSide == TruncationSide.Left ? " left" : "")}"),
     };
 
     private static void Save(IBackend backend, Transformer model, string source, AdapterConfig? adapter, EncodingContract contract, Tokenizer tokenizer, string folder)

@@ -11,8 +11,8 @@ namespace RetrievalEngine.Tests.Text;
 internal sealed class TokenizerTests
 {
     /// <summary>Those with a pre-tokeniser are read in stretches; the others are normalised as a whole.</summary>
-    private static readonly string[] _readInStretches = ["gpt2", "gpt2-prefix-space", "llama3", "qwen2", "bert-cased", "bert-uncased"];
-    private static readonly string[] _kinds = [.. _readInStretches, "llama2", "gemma", "t5", "xlm-roberta"];
+    private static readonly string[] _readInStretches = ["gpt2", "gpt2-prefix-space", "llama3", "qwen2", "bert-cased", "bert-uncased", "t5", "xlm-roberta"];
+    private static readonly string[] _kinds = [.. _readInStretches, "llama2", "gemma"];
 
     private static Tokenizer Load(string name) => Tokenizer.Load(Path.Combine(TestContext.CurrentContext.TestDirectory, "Data", "tokenizers", name));
 
@@ -44,6 +44,12 @@ internal sealed class TokenizerTests
             TokenizedText cut = tokenizer.EncodeWithOffsets(text, addSpecialTokens: false, most);
             Assert.That(cut.Offsets, Is.EqualTo(tracked.Offsets.Take(most)), $"{most}");
             Assert.That(cut.Tokens, Is.EqualTo(tracked.Tokens.Take(most)), $"{most}");
+            Assert.That(tokenizer.Encode(text, addSpecialTokens: false, most, TruncationSide.Left), Is.EqualTo(all.TakeLast(most)), $"{most}");
+            TokenizedText rest = tokenizer.EncodeWithOffsets(text, addSpecialTokens: false, most, TruncationSide.Left);
+            Assert.That(rest.Ids, Is.EqualTo(all.TakeLast(most)), $"{most}");
+            Assert.That(rest.Tokens, Is.EqualTo(tracked.Tokens.TakeLast(most)), $"{most}");
+            // Offsets are trimmed after the cut: a first token may keep the space in front of it.
+            Assert.That(rest.Offsets.Skip(1), Is.EqualTo(tracked.Offsets.TakeLast(most).Skip(1)), $"{most}");
         }
     }
 
@@ -74,6 +80,45 @@ internal sealed class TokenizerTests
         TokenizedText pair = tokenizer.EncodePair(Letters(first), Letters(second), maxTokens: most);
         Assert.That(pair.Ids, Has.Length.EqualTo(expectedFirst + expectedSecond + 3));
         Assert.That(pair.TypeIds.Sum(), Is.EqualTo(expectedSecond + 1));
+    }
+
+    [TestCase(PairTruncation.OnlyFirst, 4, 9, 11, 0, 8)]
+    [TestCase(PairTruncation.OnlyFirst, 9, 4, 11, 4, 4)]
+    [TestCase(PairTruncation.OnlySecond, 4, 9, 11, 4, 4)]
+    [TestCase(PairTruncation.OnlySecond, 9, 4, 11, 8, 0)]
+    [TestCase(PairTruncation.OnlySecond, 4, 4, 11, 4, 4)]
+    public void EncodePair_WithMaxTokens_CutsTheTextNamed(PairTruncation truncation, int first, int second, int most, int expectedFirst, int expectedSecond)
+    {
+        foreach (TruncationSide side in (TruncationSide[])[TruncationSide.Right, TruncationSide.Left])
+        {
+            Tokenizer tokenizer = Load("bert-uncased");
+            TokenizedText pair = tokenizer.EncodePair(Letters(first), Letters(second), maxTokens: most, side: side, truncation: truncation);
+            Assert.That(pair.Ids, Has.Length.EqualTo(expectedFirst + expectedSecond + 3));
+            Assert.That(pair.TypeIds.Sum(), Is.EqualTo(expectedSecond + 1));
+            string kept = side == TruncationSide.Right ? Letters(expectedFirst) : string.Join(' ', Letters(first).Split(' ').TakeLast(expectedFirst));
+            Assert.That(string.Join(' ', pair.Tokens[1..(1 + expectedFirst)]), Is.EqualTo(kept));
+        }
+    }
+
+    [Test]
+    public void Buffer_OfTheLastTokens_HoldsFew([Values] bool track)
+    {
+        TokenBuffer buffer = new();
+        buffer.Reset(track, last: 10);
+        int most = 0;
+        for (int i = 0; i < 100_000; i++)
+        {
+            if (track) buffer.Add(i, $"{i}", (i, i + 1));
+            else buffer.Add(i);
+            most = Math.Max(most, buffer.Count);
+        }
+
+        buffer.Truncate(10, TruncationSide.Left);
+        Assert.That(buffer.Ids.ToArray(), Is.EqualTo(Enumerable.Range(99_990, 10)));
+        Assert.That(most, Is.LessThan(20_000));
+        if (!track) return;
+        Assert.That(buffer.Tokens, Is.EqualTo(Enumerable.Range(99_990, 10).Select(i => $"{i}")));
+        Assert.That(buffer.Offsets, Is.EqualTo(Enumerable.Range(99_990, 10).Select(i => (i, i + 1))));
     }
 
     [TestCaseSource(nameof(_readInStretches))]
