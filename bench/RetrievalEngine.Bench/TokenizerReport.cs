@@ -1,5 +1,4 @@
 using System;
-using System.Collections.Generic;
 using System.Diagnostics;
 using System.IO;
 using System.Linq;
@@ -40,9 +39,12 @@ internal static class TokenizerReport
                 best = Math.Min(best, seconds);
             }
 
-            double right = Seconds(() => tokenizer.Encode(whole, maxTokens: Kept)), left = Seconds(() => tokenizer.Encode(whole, maxTokens: Kept, side: TruncationSide.Left));
+            double right = Seconds(() => tokenizer.Encode(whole, maxTokens: Kept));
+            double left = Seconds(() => tokenizer.Encode(whole, maxTokens: Kept, side: TruncationSide.Left));
+            string name = Path.GetFileName(Path.TrimEndingDirectorySeparator(folder));
             Console.WriteLine(FormattableString.Invariant(
-                $"{Path.GetFileName(Path.TrimEndingDirectorySeparator(folder)),-20} {tokens / best / 1e6:F2} million tokens/s, {units / best / 1e6:F1} million characters/s; 10 MB cut to {Kept}: right {right * 1e3:F2} ms, left {left * 1e3:F0} ms"));
+                $"{name,-20} {tokens / best / 1e6:F2} million tokens/s, {units / best / 1e6:F1} million characters/s"));
+            Console.WriteLine(FormattableString.Invariant($"{"",-20} 10 MB cut to {Kept}: right {right * 1e3:F2} ms, left {left * 1e3:F0} ms"));
         }
     }
 
