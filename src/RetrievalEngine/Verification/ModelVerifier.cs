@@ -55,8 +55,9 @@ public sealed class ModelVerifier(IBackend backend, VerificationTolerances toler
         using Arena arena = new(backend);
         List<int[]> sequences = Sequences.Read(expected, "input_ids", "cu_seqlens");
         PackedBatch batch = PackedBatch.Pack(sequences);
-        Tensor hidden = model.Forward(batch, arena);
-        float[] actual = backend.ToArray(hidden), wanted = expected.ReadFloat32("last_hidden_state");
+        Tensor hidden = model.Forward(batch, arena), wide = arena.Allocate(hidden.Shape);
+        backend.Cast(hidden, wide);
+        float[] actual = backend.ToArray(wide), wanted = expected.ReadFloat32("last_hidden_state");
         double worst = 0;
         for (int b = 0; b < batch.Sequences; b++)
         {
