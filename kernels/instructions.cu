@@ -56,6 +56,11 @@ DEVICE void widen_all(const T* x, float* y, int count) {
 INSTRUCTION_CONVERT(f16)
 INSTRUCTION_CONVERT(bf16)
 
+// y [count · 2] of words of four bytes each.
+KERNEL(instruction_widen_s8, 256, 1, const uint32_t* x, uint32_t* y, int count) {
+    for (int i = (int)threadIdx.x; i < count; i += 256) widen_s8(x[i], y[2 * i], y[2 * i + 1]);
+}
+
 KERNEL(instruction_exp2, 256, 1, const float* x, float* y, int count) {
     for (int i = (int)(blockIdx.x * 256 + threadIdx.x); i < count; i += (int)gridDim.x * 256) y[i] = exp2_approximate(x[i]);
 }

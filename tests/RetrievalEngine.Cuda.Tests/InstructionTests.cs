@@ -111,6 +111,16 @@ internal sealed class InstructionTests
     }
 
     [Test]
+    public void Widening_every_byte()
+    {
+        byte[] x = [.. Enumerable.Range(0, 256).Select(i => (byte)(i * 77))];
+        Put("x", x);
+        Put("y", new ushort[x.Length]);
+        Launch("instruction_widen_s8", 1, 256, [_tensors["x"], _tensors["y"], x.Length / 4]);
+        Assert.That(Get<ushort>("y"), Is.EqualTo(x.Select(value => Round("f16", (sbyte)value))));
+    }
+
+    [Test]
     public void Rounding_at_every_border([Values("f16", "bf16")] string type)
     {
         // Every value, the middle between it and the next, and the floats beside that middle.
