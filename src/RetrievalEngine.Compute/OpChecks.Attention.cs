@@ -62,6 +62,7 @@ public static partial class OpChecks
         Require(
             cuSeqLens.DType == DType.I32 && cuSeqLens.Shape.Rank == 1 && cuSeqLens.Count is >= 1 and <= int.MaxValue,
             op, $"cuSeqLens is {cuSeqLens} but must be I32 [sequences + 1]");
+        Require(cuSeqLens.Count > 1 || tokens == 0, op, $"cuSeqLens names no sequence but there are {tokens} tokens");
         Require(maxSeqLen >= 0, op, $"maxSeqLen is {maxSeqLen}");
         Require(
             options.WindowLeft >= -1 && options.WindowRight >= -1, op,

@@ -168,6 +168,17 @@ internal sealed class AttentionTests(TestBackend backend)
     }
 
     [Test]
+    public void Tokens_of_no_sequence_are_refused()
+    {
+        double[] x = new double[5];
+        AttentionOptions options = new(1);
+        OpCall call = new OpCall(backend).Activation("q", x, 5, 1, 1).I32("cuSeqLens", [0], 1).Output("o", x, 0, 5, 1, 1).OutputF32("lse", x, 0, 1, 5);
+        Assert.That(
+            () => call.Check((b, t) => b.AttentionForward(t["q"], t["q"], t["q"], t["cuSeqLens"], 100, options, default, t["o"], t["lse"])),
+            Throws.ArgumentException.With.Message.Contains("no sequence"));
+    }
+
+    [Test]
     public void Heads_and_widths_out_of_range_are_refused()
     {
         foreach ((int heads, int kvHeads, int headDim) in ((int, int, int)[])[(3, 2, 4), (2, 4, 4), (1, 1, 257), (1, 1, 0)])
