@@ -28,7 +28,8 @@ internal sealed class DriverTests
     {
         // The library of a machine with a GPU, or the one that get-cuda.sh fetches for this test.
         List<string> candidates = ["libcuda.so.1", "nvcuda.dll"];
-        if (CudaLibrary.Root is not null) candidates.Add(Path.Combine(Toolchain.Require(), "..", "lib64", "libcuda.so.1"));
+        if (CudaLibrary.Root is not null && !candidates.Exists(c => NativeLibrary.TryLoad(c, out _)))
+            candidates.Add(Path.Combine(Toolchain.Require(), "..", "lib64", "libcuda.so.1"));
         if (candidates.FirstOrDefault(c => NativeLibrary.TryLoad(c, out _)) is not { } path)
         {
             Assert.Ignore("NVIDIA's libcuda.so.1 is neither on the system nor beside nvcc");

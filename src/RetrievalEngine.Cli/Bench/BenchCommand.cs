@@ -69,7 +69,7 @@ internal static class BenchCommand
                 Console.Error.WriteLine($"warning: the baseline is from {before.Hardware}, this is {machine.Hardware}");
             List<BenchResult> results = Run(backend, cases, shapes, clock, peaks, before, lines, stop);
             if (parsed.GetValue(json)) JsonOutput.Print(writer => BenchReport.WriteJson(writer, machine, peaks, shapes.Name, results));
-            return Task.FromResult(ExitCodes.Done);
+            return Task.FromResult(results.Exists(r => r.HasFailed) ? ExitCodes.CheckFailed : ExitCodes.Done);
         });
         return command;
     }
@@ -109,9 +109,9 @@ internal static class BenchCommand
                 (double median, double shortest, int runs) = clock.Measure(work.Prepare(data));
                 result = new BenchResult(work, median, shortest, runs, floor, peaks.IsArithmetic(work), before?.Seconds(work));
             }
-            catch (CudaException e) when (e.IsOutOfMemory)
+            catch (CudaException e)
             {
-                result = new BenchResult(work, 0, 0, 0, floor, false, null, $"does not fit: {e.Message}");
+                result = new BenchResult(work, 0, 0, 0, floor, false, null, e.Message, HasFailed: !e.IsOutOfMemory);
             }
 
             data.Clear();

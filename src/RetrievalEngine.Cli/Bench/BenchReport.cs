@@ -22,7 +22,7 @@ internal static class BenchReport
         string start = $"{work.Op,-24}{work.Name,-24}{work.Shape,-42}{work.DType,-6}";
         if (result.Skipped is not null)
         {
-            to.WriteLine($"{start} {result.Skipped}");
+            to.WriteLine($"{start} {(result.HasFailed ? "failed" : "does not fit")}: {result.Skipped}");
             return;
         }
 
@@ -52,7 +52,7 @@ internal static class BenchReport
             writer.WriteString("case", work.Name);
             writer.WriteString("shape", work.Shape);
             writer.WriteString("dtype", work.DType.ToString());
-            if (result.Skipped is not null) writer.WriteString("skipped", result.Skipped);
+            if (result.Skipped is not null) writer.WriteString(result.HasFailed ? "failed" : "skipped", result.Skipped);
             else WriteTimes(writer, result);
             writer.WriteEndObject();
         }

@@ -9,8 +9,10 @@ namespace RetrievalEngine.Cli.Bench;
 /// <param name="IsArithmetic">Whether that is the time of its operations, not of its bytes.</param>
 /// <param name="Baseline">What the same case took in the run that it is compared with; null where it was not in it.</param>
 /// <param name="Skipped">Why it was not done; null where it was.</param>
+/// <param name="HasFailed">Whether that is a fault, and not that the device is too small for it.</param>
 internal sealed record BenchResult(
-    BenchCase Case, double Seconds, double Shortest, int Runs, double? Floor, bool IsArithmetic, double? Baseline, string? Skipped = null)
+    BenchCase Case, double Seconds, double Shortest, int Runs, double? Floor, bool IsArithmetic, double? Baseline, string? Skipped = null,
+    bool HasFailed = false)
 {
     /// <summary>Operations of products a second.</summary>
     public double Flops => Case.Flops / Seconds;
