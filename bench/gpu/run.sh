@@ -193,26 +193,27 @@ measure_peaks() {
   peaks=(--peak-tflops "$(sed 's/.*"peak_tflops": \([^,]*\),.*/\1/' "$work/peer.json")" --peak-gbs "$(sed 's/.*"peak_gbs": \([^,]*\),.*/\1/' "$work/peer.json")")
 }
 kernel_ops=load,copy,fill,cast,embedding,pool,l2normalize,crossentropy,squares,adamw,add,scale,activation,norm,rope,matmul,attention,quantize
-short=(); [ "$preset" = 7b ] || short=(--seconds 0)
+# How long each case is repeated; a try of the script repeats little.
+repeat() { [ "$preset" = 7b ] && echo "$1" || echo 0; }
 
 stage_kernels() {
   local dtype
   measure_peaks
   for dtype in bfloat16 float32; do
-    ours --dtype "$dtype" --filter "$kernel_ops" --seconds 0.5 "${short[@]}"
-    peer torch_kernels.py --dtype "$dtype" --seconds 0.5 "${short[@]}"
+    ours --dtype "$dtype" --filter "$kernel_ops" --seconds "$(repeat 0.5)"
+    peer torch_kernels.py --dtype "$dtype" --seconds "$(repeat 0.5)"
   done
 }
 stage_training() {
   measure_peaks
-  ours --dtype bfloat16 --filter trainingstep --seconds 10 "${short[@]}"
-  peer torch_training.py --dtype bfloat16 --seconds 10 "${short[@]}"
+  ours --dtype bfloat16 --filter trainingstep --seconds "$(repeat 10)"
+  peer torch_training.py --dtype bfloat16 --seconds "$(repeat 10)"
 }
 stage_search() {
   measure_peaks
-  ours --dtype bfloat16 --filter scoretopk --seconds 3 "${short[@]}"
+  ours --dtype bfloat16 --filter scoretopk --seconds "$(repeat 3)"
   [ -s "$work/ours.json" ] || return 0
-  peer torch_search.py --like "$work/ours.json" --seconds 3 "${short[@]}"
+  peer torch_search.py --like "$work/ours.json" --seconds "$(repeat 3)"
 }
 
 report() {
