@@ -176,7 +176,7 @@ peer() {
   command -v "${python[0]}" >/dev/null || { note "${python[0]} is not here: no comparison with PyTorch."; return 0; }
   limited "${python[@]}" "$here/$1" --device "${TORCH_DEVICE:-cuda}" --preset "$preset" "${@:2}" >"$work/peer.json" 2> >(tee "$work/peer.log" >&2) || code=$?
   if [ $code = 0 ]; then cat "$work/peer.json" >>"$result"; else note "$1 ${*:2} gave exit code $code: $(tail -n 1 "$work/peer.log")"; fi
-  grep '^hugging_face: ' "$work/peer.log" | while read -r line; do note "No Hugging Face training step: ${line#hugging_face: }"; done
+  grep '^hugging_face: ' "$work/peer.log" | while read -r line; do note "No Hugging Face training step: ${line#hugging_face: }"; done || true
 }
 ours() {
   local code=0
