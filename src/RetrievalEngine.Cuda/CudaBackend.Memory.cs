@@ -63,7 +63,9 @@ public sealed unsafe partial class CudaBackend
         _stream.Synchronize();
     }
 
-    /// <summary>Does <paramref name="work"/> and gives the seconds that the device took for it by its own clock; what was asked for before does not count.</summary>
+    /// <summary>
+    /// Does <paramref name="work"/> and gives the seconds that the device took for it by its own clock; what was asked for before does not count.
+    /// </summary>
     public double Seconds(Action work)
     {
         ArgumentNullException.ThrowIfNull(work);

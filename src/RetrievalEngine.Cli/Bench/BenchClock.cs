@@ -24,7 +24,8 @@ internal sealed class BenchClock : IDisposable
     {
         _backend = backend;
         _seconds = seconds;
-        long elements = Math.Max(1, (flushBytes ?? 4 * (backend is CudaBackend cuda ? cuda.Device.CacheBytes : HostCacheBytes)) / sizeof(float));
+        long elements = Math.Max(
+            1, (flushBytes ?? 4 * (backend is CudaBackend cuda ? cuda.Device.CacheBytes : HostCacheBytes)) / sizeof(float));
         _memory = backend.Allocate((elements + 1) * sizeof(float));
         _flushed = new Tensor(_memory, 0, new Shape(elements), DType.F32);
         _result = new Tensor(_memory, _flushed.Bytes, new Shape(1), DType.F32);

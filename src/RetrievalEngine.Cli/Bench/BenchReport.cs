@@ -13,7 +13,9 @@ internal static class BenchReport
 
     /// <summary>The names of the columns of <see cref="Write"/>.</summary>
     public static void WriteHeader(TextWriter to, bool compared) =>
-        to.WriteLine($"{"op",-24}{"",-24}{"shape",-42}{"type",-6}{"ms",9}{"",18}{"floor ms",10}{"share",7}{(compared ? $"{"baseline ms",14}{"faster by",12}" : "")}".TrimEnd());
+        to.WriteLine(
+            $"{"op",-24}{"",-24}{"shape",-42}{"type",-6}{"ms",9}{"",18}{"floor ms",10}{"share",7}"
+            + $"{(compared ? $"{"baseline ms",14}{"faster by",12}" : "")}");
 
     /// <summary>One line.</summary>
     public static void Write(TextWriter to, BenchResult result)
