@@ -180,7 +180,8 @@ public interface IBackend : IDisposable
     /// <summary>
     /// Inner products of queries [Q, D] F32 with rows [N, D] (F32, F16, BF16, or I8 with scales [N]) merged into the running best k of each query: scores [Q, k] F32 descending,
     /// indices [Q, k] I64 (row number + firstRow); -1 and -∞ where there are fewer. Ties: lower index first. No score matrix is kept. Without <paramref name="merge"/> the
-    /// lists start empty; merging shards in any order gives the same lists. A query's scores do not depend on the other queries of the call.
+    /// lists start empty; merging shards in any order gives the same lists. A query's scores do not depend on the other queries of the call. A device also takes rows in host memory,
+    /// which pass through it a piece at a time (<see cref="MappedFile.View"/>); their rowScales are on the device.
     /// </summary>
     void ScoreTopK(Tensor queries, Tensor rows, Tensor rowScales, long firstRow, Tensor scores, Tensor indices, bool merge);
 }

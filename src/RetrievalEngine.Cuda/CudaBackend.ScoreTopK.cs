@@ -1,6 +1,7 @@
 using System;
 using System.Runtime.InteropServices;
 using RetrievalEngine.Compute;
+using RetrievalEngine.Compute.Cpu;
 
 namespace RetrievalEngine.Cuda;
 
@@ -9,11 +10,24 @@ public sealed unsafe partial class CudaBackend
     // Candidates of the queries of one pass over the rows, and rows that wait as copies in another type.
     private const long CandidateBytes = 256 << 20, PackedBytes = 128 << 20;
 
+    private RowStream? _rowStream;
+
+    /// <summary>Bytes of a piece of rows that come from the host, of which two are on the device; before the first search of such rows.</summary>
+    internal long StreamedBytes { get; set; } = 256 << 20;
+
     /// <inheritdoc/>
     public void ScoreTopK(Tensor queries, Tensor rows, Tensor rowScales, long firstRow, Tensor scores, Tensor indices, bool merge)
     {
         (long q, long n, _, long k) = OpChecks.ScoreTopK(queries, rows, rowScales, firstRow, scores, indices);
         if (q == 0 || k == 0) return;
+        if (rows.Memory is CpuMemory)
+        {
+            RowStream stream = StreamOf(rows.Shape[1] * rows.DType.Size());
+            stream.Run(rows, (piece, start) => ScoreTopK(queries, piece, rowScales.IsEmpty ? default : rowScales.Slice(start, piece.Shape[0]),
+                firstRow + start, scores, indices, merge || start > 0));
+            return;
+        }
+
         // A candidate's row has 32 bits.
         for (long start = 0; start == 0 || start < n; start += uint.MaxValue)
         {
@@ -29,6 +43,17 @@ public sealed unsafe partial class CudaBackend
                 Scratch.Release(mark);
             }
         }
+    }
+
+    /// <summary>The way of rows of so many bytes from the host; made when first needed, and again for rows that are larger than its pieces.</summary>
+    private RowStream StreamOf(long rowBytes)
+    {
+        if (_rowStream is not null && _rowStream.PieceBytes >= rowBytes) return _rowStream;
+        _context.MakeCurrent();
+        _stream.Synchronize();
+        _rowStream?.Dispose();
+        _rowStream = null;
+        return _rowStream = new RowStream(_context, _stream, Math.Max(StreamedBytes, rowBytes));
     }
 
     /// <summary>As kernels/core/candidates.cuh has it; pointers to device memory.</summary>

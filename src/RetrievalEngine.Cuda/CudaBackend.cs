@@ -100,6 +100,7 @@ public sealed unsafe partial class CudaBackend : IBackend
         if (_disposed) return;
         _disposed = true;
         _context.MakeCurrent();
+        _rowStream?.Dispose();
         Scratch.Dispose();
         _staging.Dispose();
         _kernels.Dispose();

@@ -30,6 +30,9 @@ internal sealed unsafe class CudaMemory : DeviceMemory
         _pointer = pointer;
     }
 
+    /// <summary>The device address of its first byte.</summary>
+    public ulong Pointer => _pointer;
+
     /// <summary>The device address of the first element; 0 for no tensor.</summary>
     /// <exception cref="InvalidOperationException">The tensor is not in a GPU's memory.</exception>
     public static ulong Address(Tensor tensor)

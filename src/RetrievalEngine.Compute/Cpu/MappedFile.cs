@@ -49,7 +49,8 @@ public sealed unsafe class MappedFile : IDisposable
     }
 
     /// <summary>Memory that views part of the file. Dispose this file after it.</summary>
-    internal CpuMemory View(long offset, long length)
+    /// <exception cref="ArgumentOutOfRangeException">The part does not lie in the file.</exception>
+    public CpuMemory View(long offset, long length)
     {
         CheckRange(offset, length);
         return new CpuMemory(this, _pointer + offset, length);

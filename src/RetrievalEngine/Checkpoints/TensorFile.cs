@@ -61,6 +61,14 @@ public abstract class TensorFile : IDisposable
         return backend.Load(_file, tensor.Offset, tensor.Shape, DTypeOf(name));
     }
 
+    /// <summary>The tensor as stored, in host memory whatever computes: a view of the mapping. Dispose this file after it.</summary>
+    public Tensor View(string name)
+    {
+        StoredTensor tensor = Find(name);
+        DType dtype = DTypeOf(name);
+        return new Tensor(_file.View(tensor.Offset, tensor.Shape.Count * dtype.Size()), 0, tensor.Shape, dtype);
+    }
+
     /// <summary>A tensor of a float type, widened to float32.</summary>
     public float[] ReadFloat32(string name)
     {

@@ -15,7 +15,7 @@ public sealed class DenseIndex : IDisposable
 {
     private readonly IBackend _backend;
     private readonly EmbeddingStore _store;
-    private readonly FlatIndex _flat;
+    private readonly Lazy<FlatIndex> _flat;
     private readonly string _folder;
 
     private DenseIndex(IBackend backend, EmbeddingStore store, string folder)
@@ -23,7 +23,8 @@ public sealed class DenseIndex : IDisposable
         _backend = backend;
         _store = store;
         _folder = folder;
-        _flat = store.CreateIndex(backend);
+        // With the first search: what the encoder of the queries takes of a device is not free any more by then.
+        _flat = new Lazy<FlatIndex>(() => store.CreateIndex(backend));
     }
 
     /// <summary>What the folder says of itself.</summary>
@@ -101,7 +102,7 @@ public sealed class DenseIndex : IDisposable
     {
         ArgumentNullException.ThrowIfNull(queryIds);
         ArgumentOutOfRangeException.ThrowIfLessThan(depth, 1);
-        int dimensions = _flat.Dimensions, k = (int)Math.Min(excludeSelf ? depth + 1L : depth, Math.Max(1, Rows));
+        int dimensions = _store.Dimensions, k = (int)Math.Min(excludeSelf ? depth + 1L : depth, Math.Max(1, Rows));
         if (queries.Length != (long)queryIds.Count * dimensions)
             throw new ArgumentException($"{queryIds.Count} queries of {dimensions} dimensions are not {queries.Length} numbers", nameof(queries));
         int most = FlatIndex.QueriesTogether(k);
@@ -111,7 +112,7 @@ public sealed class DenseIndex : IDisposable
             float[] batch = queries.Slice(first * dimensions, count * dimensions).ToArray(), scores = new float[count * k];
             long[] rows = new long[count * k];
             if (Manifest.IsNormalized && !Manifest.Contract.Normalize) IndexBuilder.ScaleToLengthOne(batch, dimensions);
-            _flat.Search(batch, k, scores, rows, cancellation);
+            _flat.Value.Search(batch, k, scores, rows, cancellation);
             progress?.Report(new ProgressUpdate("search", first + count, queryIds.Count, "queries"));
             for (int q = 0; q < count; q++)
             {

@@ -14,6 +14,9 @@ namespace RetrievalEngine.Encoding;
 /// </summary>
 public sealed class EmbeddingStore : IDisposable
 {
+    /// <summary>Bytes of a device that an index leaves free: for queries, candidates, rows on their way, and the encoder's activations.</summary>
+    public const long WorkingBytes = 4L << 30;
+
     private readonly List<SafeTensorsFile> _vectors = [];
     private readonly List<IdFile> _ids = [];
     private readonly List<long> _firstRows = [];
@@ -111,13 +114,23 @@ public sealed class EmbeddingStore : IDisposable
         }
     }
 
-    /// <summary>A flat index over all vectors: on the CPU a view of the mapped files, on a device a copy. Keep this open while it is used.</summary>
-    public FlatIndex CreateIndex(IBackend backend)
+    /// <summary>
+    /// A flat index over all vectors: on the CPU a view of the mapped files, on a device a copy of as many shards as it has room for, while the others stay on
+    /// the host and pass through it in every search. Keep this open while it is used.
+    /// </summary>
+    /// <param name="backend">What will search.</param>
+    /// <param name="resident">Bytes of vectors that a device may keep; without it, what is free now but for <see cref="WorkingBytes"/>.</param>
+    public FlatIndex CreateIndex(IBackend backend, long? resident = null)
     {
+        ArgumentNullException.ThrowIfNull(backend);
         List<Tensor> shards = [];
+        long room = backend.FreeBytes is { } free ? resident ?? free - WorkingBytes : long.MaxValue;
         foreach (SafeTensorsFile file in _vectors)
         {
-            shards.Add(file.Load(backend, EmbeddingManifest.TensorName));
+            long bytes = file.Find(EmbeddingManifest.TensorName).Shape.Count * Manifest.DType.Size();
+            bool fits = bytes <= room;
+            if (fits) room -= bytes;
+            shards.Add(fits ? file.Load(backend, EmbeddingManifest.TensorName) : file.View(EmbeddingManifest.TensorName));
             _loaded.Add(shards[^1].Memory!);
         }
 

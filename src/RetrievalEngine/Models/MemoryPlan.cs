@@ -24,11 +24,11 @@ public sealed record MemoryPlan
     /// <summary>What layers keep and need while they work, at most.</summary>
     public long Activations { get; init; }
 
-    /// <summary>Vectors that are searched.</summary>
+    /// <summary>Vectors that are searched; what has no room stays on the host and passes through the device in every search.</summary>
     public long Index { get; init; }
 
     /// <summary>Bytes that are taken whatever the texts are.</summary>
-    public long Fixed => Weights + Adapters + Training + Index;
+    public long Fixed => Weights + Adapters + Training;
 
     /// <summary>
     /// The plan of a model that <paramref name="tokens"/> tokens pass through at once; with <paramref name="keptTokens"/> more than 0, in training, which keeps the
@@ -81,7 +81,7 @@ public sealed record MemoryPlan
         Add("gradients and moments", Training);
         Add("index", Index);
         Add("activations up to", Activations);
-        return $"{string.Join(", ", parts)}; {Gigabytes(Fixed + Activations)} of {Gigabytes(free)} GB free";
+        return $"{string.Join(", ", parts)}; {Gigabytes(Fixed + Index + Activations)} of {Gigabytes(free)} GB free";
     }
 
     /// <summary>Refuses what cannot fit into <paramref name="free"/> bytes whatever the texts are; the message has the numbers.</summary>

@@ -5,8 +5,10 @@ using System.Linq;
 using NUnit.Framework;
 using RetrievalEngine.Compute;
 using RetrievalEngine.Compute.Cpu;
+using RetrievalEngine.Cuda;
 using RetrievalEngine.Encoding;
 using RetrievalEngine.Search;
+using RetrievalEngine.TestKit;
 
 namespace RetrievalEngine.Tests.Encoding;
 
@@ -53,6 +55,30 @@ internal sealed class EmbeddingStoreTests
         }
 
         Assert.That(DeviceMemory.LiveBlocks, Is.EqualTo(live));
+    }
+
+    [TestCase(0)]
+    [TestCase(64)]
+    [TestCase(null)]
+    public void CreateIndex_LeavesOnTheHostWhatADeviceHasNoRoomFor(int? resident)
+    {
+        if (CudaLibrary.Missing is { } reason) CiGate.SkipOrFail(reason);
+        using TempFolder folder = new();
+        Write(folder.File("out"), Contracts.Plan());
+        Assert.That(CudaBackend.TryCreate(0, DType.F32, out CudaBackend? backend, out string why), why);
+        using (backend)
+        using (EmbeddingStore store = EmbeddingStore.Open(folder.File("out"), StoreKind.Embeddings))
+        {
+            long free = backend!.FreeBytes!.Value;
+            FlatIndex index = store.CreateIndex(backend, resident);
+            // Ten rows of four floats: of 64 bytes the first shard of four rows has room.
+            Assert.That(free - backend.FreeBytes!.Value, Is.EqualTo(resident ?? 160));
+            float[] scores = new float[3];
+            long[] rows = new long[3];
+            index.Search([1, 0, 0, 0], 3, scores, rows);
+            Assert.That(rows, Is.EqualTo(new[] { 9, 8, 7 }));
+            Assert.That(scores, Is.EqualTo(new float[] { 9, 8, 7 }));
+        }
     }
 
     [Test]
