@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.IO;
 using System.Linq;
 using System.Threading;
 using RetrievalEngine.Checkpoints;
@@ -7,6 +8,7 @@ using RetrievalEngine.Compute;
 using RetrievalEngine.Data;
 using RetrievalEngine.Encoding;
 using RetrievalEngine.Evaluation;
+using RetrievalEngine.Indexing;
 using RetrievalEngine.Models;
 
 namespace RetrievalEngine.Cli;
@@ -45,24 +47,31 @@ internal sealed record DenseSearch(string Index, string? Model, string? Adapter,
         return Rank(index, ids, vectors, progress, stop);
     }
 
-    /// <summary>Searches with the query vectors in <paramref name="folder"/>.</summary>
-    public RunFile Search(IBackend backend, string folder, bool quiet, IProgress<ProgressUpdate> progress, CancellationToken stop)
+    /// <summary>Searches with the query vectors in <paramref name="path"/>: a folder of embeddings, or a file of vectors, whose ids are row numbers.</summary>
+    public RunFile Search(IBackend backend, string path, bool quiet, IProgress<ProgressUpdate> progress, CancellationToken stop)
     {
-        MemoryReport.Check(backend, quiet, () => new MemoryPlan { Index = EmbeddingManifest.Load(Index).VectorBytes });
-        using EmbeddingStore queries = EmbeddingStore.Open(folder, StoreKind.Embeddings);
+        MemoryReport.Check(backend, quiet, () => new MemoryPlan { Index = IndexManifest.Load(Index).VectorBytes });
         using DenseIndex index = DenseIndex.Open(backend, Index, !SkipChecksums, progress, stop);
+        if (File.Exists(path))
+        {
+            using VectorFile file = VectorFile.Open(path);
+            VectorSource source = file.AsSource(idsFile: null);
+            return Rank(index, [.. Enumerable.Range(0, (int)source.Rows).Select(row => source.Id(row))], index.ReadQueries(source), progress, stop);
+        }
+
+        using EmbeddingStore queries = EmbeddingStore.Open(path);
         if (!SkipChecksums) queries.Verify(progress, stop);
         string[] ids = new string[queries.Rows];
         for (int row = 0; row < ids.Length; row++) ids[row] = queries.Id(row);
-        return Rank(index, ids, index.ReadQueries(queries, folder), progress, stop);
+        return Rank(index, ids, index.ReadQueries(queries, path), progress, stop);
     }
 
     /// <summary>Says what <paramref name="index"/> and the encoder of its queries will take of a device's memory, and refuses what cannot fit.</summary>
     public static void CheckMemory(IBackend backend, bool quiet, string index, string? model, string? adapter) => MemoryReport.Check(backend, quiet, () =>
     {
-        EmbeddingManifest manifest = EmbeddingManifest.Load(index);
+        IndexManifest manifest = IndexManifest.Load(index);
         AdapterConfig? config = (adapter ?? manifest.AdapterPath) is { } folder ? AdapterConfig.Load(folder) : null;
-        return MemoryPlan.Of(backend, model ?? manifest.ModelPath, config, TextEncoder.DefaultBatchTokens) with { Index = manifest.VectorBytes };
+        return MemoryPlan.Of(backend, model ?? manifest.ModelPath ?? "", config, TextEncoder.DefaultBatchTokens) with { Index = manifest.VectorBytes };
     });
 
     private RunFile Rank(DenseIndex index, string[] ids, float[] vectors, IProgress<ProgressUpdate> progress, CancellationToken stop)

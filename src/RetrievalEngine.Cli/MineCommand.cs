@@ -8,6 +8,7 @@ using System.Threading.Tasks;
 using RetrievalEngine.Compute;
 using RetrievalEngine.Data;
 using RetrievalEngine.Encoding;
+using RetrievalEngine.Indexing;
 using RetrievalEngine.Search;
 using RetrievalEngine.Training;
 

@@ -9,6 +9,7 @@ using RetrievalEngine.Checkpoints;
 using RetrievalEngine.Compute;
 using RetrievalEngine.Encoding;
 using RetrievalEngine.Evaluation;
+using RetrievalEngine.Indexing;
 
 namespace RetrievalEngine.Cli;
 
@@ -24,7 +25,7 @@ internal static class PathDescription
     {
         if (File.Exists(path)) return IsTensors(path) ? OfTensors(path) : OfText(path);
         if (!Directory.Exists(path)) throw new InputException($"{path}: no such file or folder");
-        if (Has(EmbeddingManifest.FileName)) return OfVectors(path);
+        if (Has(EmbeddingManifest.FileName)) return IndexManifest.IsIndex(path) ? OfIndex(path) : OfEmbeddings(path);
         if (Has(AdapterConfig.FileName)) return OfAdapter(path);
         if (Has(ModelConfig.FileName)) return OfModel(path, progress, stop);
         string known = string.Join(", ", ModelConfig.FileName, AdapterConfig.FileName, EmbeddingManifest.FileName);
@@ -99,12 +100,32 @@ internal static class PathDescription
         return description;
     }
 
-    private static JsonObject OfVectors(string folder)
+    private static JsonObject OfIndex(string folder)
+    {
+        using IndexStore store = IndexStore.Open(folder);
+        IndexManifest manifest = store.Manifest;
+        return new JsonObject
+        {
+            ["kind"] = "index",
+            ["rows"] = manifest.Rows,
+            ["deleted_rows"] = store.Deleted.Count,
+            ["dimensions"] = manifest.Dimensions,
+            ["metric"] = IndexManifest.MetricName(manifest.Metric),
+            ["storage"] = IndexManifest.StorageName(manifest.Storage),
+            ["shards"] = manifest.Shards.Count,
+            ["generation"] = manifest.Generation,
+            ["model"] = manifest.ModelPath,
+            ["adapter"] = manifest.AdapterPath,
+            ["contract"] = manifest.Contract is { } contract ? Contract(contract) : null,
+        };
+    }
+
+    private static JsonObject OfEmbeddings(string folder)
     {
         EmbeddingManifest manifest = EmbeddingManifest.Load(folder);
-        JsonObject description = new()
+        return new JsonObject
         {
-            ["kind"] = EmbeddingManifest.KindName(manifest.Kind),
+            ["kind"] = "embeddings",
             ["complete"] = manifest.Complete,
             ["of"] = EmbeddingManifest.SideName(manifest.Side),
             ["rows"] = manifest.Rows,
@@ -117,16 +138,11 @@ internal static class PathDescription
             ["source"] = manifest.Source.Path,
             ["model"] = manifest.ModelPath,
             ["adapter"] = manifest.AdapterPath,
+            ["tokens"] = manifest.Tokens,
+            ["truncated_texts"] = manifest.Truncated,
+            ["empty_texts"] = manifest.Empty,
+            ["contract"] = Contract(manifest.Contract),
         };
-        if (manifest.Kind == StoreKind.Embeddings)
-        {
-            description["tokens"] = manifest.Tokens;
-            description["truncated_texts"] = manifest.Truncated;
-            description["empty_texts"] = manifest.Empty;
-        }
-
-        description["contract"] = Contract(manifest.Contract);
-        return description;
     }
 
     private static JsonObject OfTensors(string path)

@@ -40,7 +40,7 @@ internal static class SearchCommand
         method.AcceptOnlyFromAmong(Dense, Bm25);
         Option<string?> index = new("--index") { Description = "Folder that retrieval index build wrote", HelpName = "DIR" };
         Option<string?> queries = new("--queries") { Description = "File or folder with the queries", HelpName = "PATH" };
-        Option<string?> queryEmbeddings = new("--query-embeddings") { Description = "Folder that retrieval encode --query wrote", HelpName = "DIR" };
+        Option<string?> queryEmbeddings = new("--query-embeddings") { Description = "Folder that retrieval encode --query wrote, or a file of vectors (.npy, .fvecs, faiss)", HelpName = "PATH" };
         Option<string?> query =
             new("--query") { Description = "One query; prints rank, score, id and, with --corpus, title and text", HelpName = "TEXT" };
         Option<string> model = CommonOptions.Model("Folder of the model, if it is not where the index says");

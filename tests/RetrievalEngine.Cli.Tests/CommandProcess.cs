@@ -15,9 +15,20 @@ internal static class CommandProcess
     public static Process Start(params string[] args) => Start("dotnet", [Assembly, .. args]);
 
     /// <summary>Runs it to its end with some environment variables set, or taken away where the value is null.</summary>
-    public static async Task<CommandRun> RunAsync(Dictionary<string, string?> environment, params string[] args)
+    public static Task<CommandRun> RunAsync(Dictionary<string, string?> environment, params string[] args) =>
+        EndOf(Start("dotnet", [Assembly, .. args], environment));
+
+    /// <summary>The program that gives rights away.</summary>
+    public const string SetPriv = "/usr/bin/setpriv";
+
+    /// <summary>Runs it to its end as a user who may not do everything: the superuser becomes nobody.</summary>
+    public static Task<CommandRun> RunUnprivilegedAsync(params string[] args) => EndOf(Environment.IsPrivilegedProcess
+        ? Start(SetPriv, ["--reuid=65534", "--regid=65534", "--clear-groups", "dotnet", Assembly, .. args])
+        : Start(args));
+
+    private static async Task<CommandRun> EndOf(Process started)
     {
-        using Process process = Start("dotnet", [Assembly, .. args], environment);
+        using Process process = started;
         Task<string> output = process.StandardOutput.ReadToEndAsync(), error = process.StandardError.ReadToEndAsync();
         await process.WaitForExitAsync();
         return new CommandRun(process.ExitCode, await output, await error);

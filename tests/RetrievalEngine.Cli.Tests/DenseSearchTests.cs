@@ -149,7 +149,7 @@ internal sealed class DenseSearchTests
         File.WriteAllBytes(shard, whole[..^4]);
         await Refused("truncated", "search", "--index", _index, "--queries", _queries, "--skip-checksums");
         await Refused("no such folder", "search", "--index", _files.PathOf("absent"), "--queries", _queries);
-        await Refused("where index is needed", "search", "--index", _files.PathOf("idx-emb"), "--queries", _queries);
+        await Refused("where an index is needed", "search", "--index", _files.PathOf("idx-emb"), "--queries", _queries);
     }
 
     [TestCase("give --index DIR")]

@@ -17,6 +17,8 @@ internal sealed class VerbHelpTests
     [TestCase("mine")]
     [TestCase("train")]
     [TestCase("index", "build")]
+    [TestCase("index", "import")]
+    [TestCase("index", "compact")]
     public async Task Help_OfAVerb_TeachesByExamples(params string[] verb)
     {
         CommandRun run = await CommandRun.Of([.. verb, "--help"]);

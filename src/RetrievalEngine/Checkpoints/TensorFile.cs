@@ -143,7 +143,9 @@ public abstract class TensorFile : IDisposable
         GC.SuppressFinalize(this);
     }
 
-    private protected static MappedFile Map(string path)
+    /// <summary>Maps a file of any kind.</summary>
+    /// <exception cref="InputException">It is absent, a folder, or not readable.</exception>
+    internal static MappedFile Map(string path)
     {
         if (Directory.Exists(path)) throw new InputException($"{path} is a folder where a file is needed");
         try

@@ -42,7 +42,6 @@ public static class CorpusEncoder
 
         EmbeddingManifest plan = new()
         {
-            Kind = StoreKind.Embeddings,
             Side = options.Side,
             Contract = contract,
             DType = options.DType,

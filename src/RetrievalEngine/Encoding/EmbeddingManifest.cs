@@ -25,12 +25,10 @@ public sealed partial record EmbeddingManifest
     /// <summary>The most elements a vector may have.</summary>
     public const int MaxDimensions = 1 << 16;
 
-    private const string Format = "retrieval-embeddings";
-    private const string Metric = "inner_product";
-    private const int Version = 1;
+    /// <summary>What the manifest calls itself.</summary>
+    internal const string Format = "retrieval-embeddings";
 
-    /// <summary>What the folder is for.</summary>
-    public required StoreKind Kind { get; init; }
+    private const int Version = 1;
 
     /// <summary>Counts up with each rewriting of the folder.</summary>
     public int Generation { get; init; } = 1;
@@ -77,9 +75,6 @@ public sealed partial record EmbeddingManifest
     /// <summary>Texts without content.</summary>
     public long Empty => Shards.Sum(static s => (long)s.Empty);
 
-    /// <summary>Whether every vector has length 1 (a zero vector apart), so that inner products are cosines.</summary>
-    public bool IsNormalized => Contract.Normalize || (Kind == StoreKind.Index && Contract.Similarity == Similarity.Cosine);
-
     /// <summary>Count, size and type for people: <c>5,183 vectors of 384 float32 numbers</c>.</summary>
     public string Describe() =>
         string.Create(CultureInfo.InvariantCulture, $"{Rows:N0} vectors of {Contract.Dimensions} {DTypeName(DType)} numbers");
@@ -97,7 +92,6 @@ public sealed partial record EmbeddingManifest
     public string? Difference(EmbeddingManifest other)
     {
         ArgumentNullException.ThrowIfNull(other);
-        if (Kind != other.Kind) return $"it holds {KindName(other.Kind)}, not {KindName(Kind)}";
         if (Contract.Mismatch(other.Contract, "this run", "that folder") is { } mismatch) return mismatch;
         if (Side != other.Side) return $"it holds {SideName(other.Side)} vectors, not {SideName(Side)} vectors";
         if (Source.Hash != other.Source.Hash) return $"it was made from another input ({other.Source.Path} as it was then)";
@@ -114,7 +108,7 @@ public sealed partial record EmbeddingManifest
         ArgumentException.ThrowIfNullOrEmpty(folder);
         if (!Directory.Exists(folder)) throw new InputException($"{folder}: no such folder");
         string path = Path.Combine(folder, FileName);
-        if (!File.Exists(path)) throw new InputException($"{folder} holds no embeddings and no index ({FileName} is missing)");
+        if (!File.Exists(path)) throw new InputException($"{folder} holds no embeddings ({FileName} is missing)");
         return Read(JsonFields.Read(path));
     }
 
@@ -124,9 +118,6 @@ public sealed partial record EmbeddingManifest
         using Utf8JsonWriter json = new(stream, new JsonWriterOptions { Indented = true });
         Write(json);
     });
-
-    /// <summary>The word for it in files and sentences.</summary>
-    public static string KindName(StoreKind kind) => kind == StoreKind.Index ? "index" : "embeddings";
 
     /// <summary>The word for it in files and sentences.</summary>
     public static string SideName(EncodingSide side) => side == EncodingSide.Query ? "query" : "passage";
@@ -142,19 +133,12 @@ public sealed partial record EmbeddingManifest
     internal static EmbeddingManifest Read(JsonFields json)
     {
         if (json.TextOrNull("format") is var format && format != Format)
-            throw json.Error("format", $"is not \"{Format}\"; this is no folder of vectors");
+            throw json.Error("format", $"is not \"{Format}\"; these are no embeddings; name the folder that retrieval encode wrote");
         int version = json.Int("version", 0, int.MaxValue);
         if (version != Version) throw json.Error("version", $"is {version}, but this program knows {Version}; use the program that wrote it");
-        if (json.Text("metric") != Metric) throw json.Error("metric", $"must be {Metric}");
         JsonFields source = json.ObjectOrNull("source") ?? throw json.Error("source", "is missing");
         EmbeddingManifest manifest = new()
         {
-            Kind = json.Text("kind") switch
-            {
-                "embeddings" => StoreKind.Embeddings,
-                "index" => StoreKind.Index,
-                _ => throw json.Error("kind", "must be embeddings or index"),
-            },
             Generation = json.Int("generation", 1, 999_999),
             Complete = json.Flag("complete"),
             Side = json.Text("side") switch
@@ -211,11 +195,9 @@ public sealed partial record EmbeddingManifest
         json.WriteStartObject();
         json.WriteString("format", Format);
         json.WriteNumber("version", Version);
-        json.WriteString("kind", KindName(Kind));
         json.WriteNumber("generation", Generation);
         json.WriteBoolean("complete", Complete);
         json.WriteString("side", SideName(Side));
-        json.WriteString("metric", Metric);
         json.WriteString("dtype", DTypeName(DType));
         json.WriteNumber("dimensions", Contract.Dimensions);
         json.WriteNumber("rows", Rows);
@@ -238,13 +220,9 @@ public sealed partial record EmbeddingManifest
             json.WriteNumber("rows", shard.Rows);
             json.WriteString("vectors_sha256", shard.VectorsHash);
             json.WriteString("ids_sha256", shard.IdsHash);
-            if (Kind == StoreKind.Embeddings)
-            {
-                json.WriteNumber("tokens", shard.Tokens);
-                json.WriteNumber("truncated", shard.Truncated);
-                json.WriteNumber("empty", shard.Empty);
-            }
-
+            json.WriteNumber("tokens", shard.Tokens);
+            json.WriteNumber("truncated", shard.Truncated);
+            json.WriteNumber("empty", shard.Empty);
             json.WriteEndObject();
         }
 

@@ -4,7 +4,6 @@ using System.IO;
 using System.Threading;
 using RetrievalEngine.Checkpoints;
 using RetrievalEngine.Compute;
-using RetrievalEngine.Search;
 
 namespace RetrievalEngine.Encoding;
 
@@ -14,13 +13,9 @@ namespace RetrievalEngine.Encoding;
 /// </summary>
 public sealed class EmbeddingStore : IDisposable
 {
-    /// <summary>Bytes of a device that an index leaves free: for queries, candidates, rows on their way, and the encoder's activations.</summary>
-    public const long WorkingBytes = 4L << 30;
-
     private readonly List<SafeTensorsFile> _vectors = [];
     private readonly List<IdFile> _ids = [];
     private readonly List<long> _firstRows = [];
-    private readonly List<DeviceMemory> _loaded = [];
     private readonly string _folder;
 
     private EmbeddingStore(string folder, EmbeddingManifest manifest)
@@ -38,19 +33,12 @@ public sealed class EmbeddingStore : IDisposable
     /// <summary>Elements of a vector.</summary>
     public int Dimensions => Manifest.Contract.Dimensions;
 
-    /// <summary>Opens <paramref name="folder"/>, which must hold a finished <paramref name="kind"/>.</summary>
+    /// <summary>Opens <paramref name="folder"/>, which must hold finished embeddings.</summary>
     /// <exception cref="InputException">It holds something else, is unfinished, or a file is missing, truncated or not what the manifest
     /// promises.</exception>
-    public static EmbeddingStore Open(string folder, StoreKind kind)
+    public static EmbeddingStore Open(string folder)
     {
         EmbeddingManifest manifest = EmbeddingManifest.Load(folder);
-        if (manifest.Kind != kind)
-        {
-            string hint = kind == StoreKind.Index ? "build one with: retrieval index build" : "name the folder that retrieval encode wrote";
-            throw new InputException(
-                $"{folder} holds {EmbeddingManifest.KindName(manifest.Kind)} where {EmbeddingManifest.KindName(kind)} is needed; {hint}");
-        }
-
         if (!manifest.Complete)
             throw new InputException(
                 $"{folder} is unfinished ({manifest.Rows} of {manifest.Source.Rows} vectors); give its command again, it goes on where it stopped");
@@ -114,33 +102,9 @@ public sealed class EmbeddingStore : IDisposable
         }
     }
 
-    /// <summary>
-    /// A flat index over all vectors: on the CPU a view of the mapped files, on a device a copy of as many shards as it has room for, while the others stay on
-    /// the host and pass through it in every search. Keep this open while it is used.
-    /// </summary>
-    /// <param name="backend">What will search.</param>
-    /// <param name="resident">Bytes of vectors that a device may keep; without it, what is free now but for <see cref="WorkingBytes"/>.</param>
-    public FlatIndex CreateIndex(IBackend backend, long? resident = null)
-    {
-        ArgumentNullException.ThrowIfNull(backend);
-        List<Tensor> shards = [];
-        long room = backend.FreeBytes is { } free ? resident ?? free - WorkingBytes : long.MaxValue;
-        foreach (SafeTensorsFile file in _vectors)
-        {
-            long bytes = file.Find(EmbeddingManifest.TensorName).Shape.Count * Manifest.DType.Size();
-            bool fits = bytes <= room;
-            if (fits) room -= bytes;
-            shards.Add(fits ? file.Load(backend, EmbeddingManifest.TensorName) : file.View(EmbeddingManifest.TensorName));
-            _loaded.Add(shards[^1].Memory!);
-        }
-
-        return new FlatIndex(backend, Dimensions, shards);
-    }
-
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (DeviceMemory memory in _loaded) memory.Dispose();
         foreach (SafeTensorsFile file in _vectors) file.Dispose();
         foreach (IdFile file in _ids) file.Dispose();
     }

@@ -1,8 +1,6 @@
 using System;
 using System.Collections.Generic;
 using System.IO;
-using System.Text.Encodings.Web;
-using System.Text.Json;
 using System.Threading;
 using RetrievalEngine.Checkpoints;
 using RetrievalEngine.Compute;
@@ -18,7 +16,6 @@ public sealed class EmbeddingWriter : IDisposable
 {
     private const string LockFile = "lock";
     private const int ChunkElements = 1 << 18;
-    private static readonly JsonWriterOptions s_idOptions = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private readonly string _folder;
     private readonly FileStream _lock;
@@ -103,7 +100,7 @@ public sealed class EmbeddingWriter : IDisposable
         Shape shape = new(ids.Count, Manifest.Contract.Dimensions);
         SafeTensorsWriter.Write(
             vectorsPath, [new TensorSource(EmbeddingManifest.TensorName, Manifest.DType, shape, stream => WriteRows(shape, vectors, stream))]);
-        AtomicFile.Write(idsPath, stream => WriteIds(ids, stream));
+        AtomicFile.Write(idsPath, stream => IdFile.Write(ids, stream));
         EmbeddingShard shard =
             new(vectorsFile, idsFile, ids.Count, ContentHash.OfFile(vectorsPath), ContentHash.OfFile(idsPath), tokens, truncated, empty);
         EmbeddingManifest next = Manifest with { Shards = [.. Manifest.Shards, shard] };
@@ -180,18 +177,6 @@ public sealed class EmbeddingWriter : IDisposable
             Span<byte> stored = bytes.AsSpan(0, chunk.Length * Manifest.DType.Size());
             FloatBytes.Narrow(chunk, Manifest.DType, stored);
             stream.Write(stored);
-        }
-    }
-
-    private static void WriteIds(IReadOnlyList<string> ids, Stream stream)
-    {
-        using Utf8JsonWriter json = new(stream, s_idOptions);
-        foreach (string id in ids)
-        {
-            json.WriteStringValue(id);
-            json.Flush();
-            json.Reset();
-            stream.WriteByte((byte)'\n');
         }
     }
 }

@@ -1,5 +1,7 @@
 using System;
+using System.Collections.Generic;
 using System.IO;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using RetrievalEngine.Compute.Cpu;
 
@@ -15,6 +17,7 @@ internal sealed class IdFile : IDisposable
     /// <summary>Two quotes and the end of the line.</summary>
     private const int ShortestLine = 3;
 
+    private static readonly JsonWriterOptions s_options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
     private readonly MappedFile _file;
     private readonly long[] _starts;
     private readonly string?[] _decoded;
@@ -58,6 +61,19 @@ internal sealed class IdFile : IDisposable
         {
             file.Dispose();
             throw;
+        }
+    }
+
+    /// <summary>Writes such a file.</summary>
+    public static void Write(IEnumerable<string> ids, Stream stream)
+    {
+        using Utf8JsonWriter json = new(stream, s_options);
+        foreach (string id in ids)
+        {
+            json.WriteStringValue(id);
+            json.Flush();
+            json.Reset();
+            stream.WriteByte((byte)'\n');
         }
     }
 

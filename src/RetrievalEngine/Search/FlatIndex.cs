@@ -19,11 +19,11 @@ public sealed class FlatIndex
     private const int ResultBatch = 1 << 24;
 
     private readonly IBackend _backend;
-    private readonly Tensor[] _shards;
+    private readonly VectorShard[] _shards;
 
-    /// <summary>Searches <paramref name="shards"/>, each [rows, <paramref name="dimensions"/>] of a float type.</summary>
+    /// <summary>Searches <paramref name="shards"/>, each [rows, <paramref name="dimensions"/>] of a float type or I8 with scales.</summary>
     /// <exception cref="ArgumentException">A shard has another shape or type.</exception>
-    public FlatIndex(IBackend backend, int dimensions, IReadOnlyList<Tensor> shards)
+    public FlatIndex(IBackend backend, int dimensions, IReadOnlyList<VectorShard> shards)
     {
         ArgumentNullException.ThrowIfNull(backend);
         ArgumentNullException.ThrowIfNull(shards);
@@ -31,11 +31,11 @@ public sealed class FlatIndex
         _backend = backend;
         _shards = [.. shards];
         Dimensions = dimensions;
-        foreach (Tensor shard in _shards)
+        foreach ((Tensor rows, _) in _shards)
         {
-            if (shard.IsEmpty || shard.Shape.Rank != 2 || shard.Shape[1] != dimensions || !shard.DType.IsFloat())
-                throw new ArgumentException($"a shard is {shard} but must be [rows, {dimensions}] of a float type", nameof(shards));
-            Rows += shard.Shape[0];
+            if (rows.IsEmpty || rows.Shape.Rank != 2 || rows.Shape[1] != dimensions || !(rows.DType.IsFloat() || rows.DType == DType.I8))
+                throw new ArgumentException($"a shard is {rows} but must be [rows, {dimensions}] of a float type or I8", nameof(shards));
+            Rows += rows.Shape[0];
         }
     }
 
@@ -91,8 +91,8 @@ public sealed class FlatIndex
             for (int i = 0; i < _shards.Length; i++)
             {
                 cancellation.ThrowIfCancellationRequested();
-                _backend.ScoreTopK(queriesIn, _shards[i], default, firstRow, scoresOut, rowsOut, merge: i > 0);
-                firstRow += _shards[i].Shape[0];
+                _backend.ScoreTopK(queriesIn, _shards[i].Rows, _shards[i].Scales, firstRow, scoresOut, rowsOut, merge: i > 0);
+                firstRow += _shards[i].Rows.Shape[0];
             }
 
             if (kept == k)

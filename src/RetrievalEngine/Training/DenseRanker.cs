@@ -4,6 +4,7 @@ using System.Linq;
 using System.Threading;
 using RetrievalEngine.Data;
 using RetrievalEngine.Encoding;
+using RetrievalEngine.Indexing;
 using RetrievalEngine.Search;
 
 namespace RetrievalEngine.Training;
@@ -32,9 +33,9 @@ public sealed class DenseRanker : IDocumentRanker
         ArgumentNullException.ThrowIfNull(corpus);
         Dictionary<string, int> corpusRows = new(corpus.Count, StringComparer.Ordinal);
         for (int row = 0; row < corpus.Count; row++) corpusRows.Add(corpus[row].Id, row);
-        if (index.Rows != corpus.Count) throw new InputException($"the index holds {index.Rows} vectors but the corpus {corpus.Count} documents; encode the same corpus");
+        if (index.Manifest.Rows != corpus.Count) throw new InputException($"the index holds {index.Manifest.Rows} vectors but the corpus {corpus.Count} documents; encode the same corpus");
         long[] indexRows = new long[corpus.Count];
-        for (long row = 0; row < index.Rows; row++)
+        foreach (long row in index.LiveRows)
         {
             string id = index.Id(row);
             indexRows[corpusRows.TryGetValue(id, out int at) ? at : throw new InputException($"the index holds document {id}, which the corpus does not; encode the same corpus")] = row;

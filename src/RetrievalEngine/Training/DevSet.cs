@@ -66,7 +66,7 @@ public sealed class DevSet
         backend.Upload<float>(passages, rows);
         float[] scores = new float[_queries.Count * depth];
         long[] hits = new long[scores.Length];
-        new FlatIndex(backend, width, [rows]).Search(queries, depth, scores, hits, cancellation: cancellation);
+        new FlatIndex(backend, width, [new VectorShard(rows)]).Search(queries, depth, scores, hits, cancellation: cancellation);
         RunFile run = new("dev");
         for (int q = 0; q < _queries.Count; q++)
             run.Add(_queries[q].Id, Enumerable.Range(q * depth, depth).Where(i => hits[i] >= 0).Select(i => new ScoredDocument(_documents[(int)hits[i]].Id, scores[i])));

@@ -33,7 +33,8 @@ internal static partial class ArrowChecker
         ["Checkpoints"] = [],
         ["Models"] = ["Checkpoints", "Text"],
         ["Encoding"] = ["Text", "Data", "Checkpoints", "Models", "Search"],
-        ["Training"] = ["Data", "Encoding", "Models", "Checkpoints", "Text", "Search", "Evaluation"],
+        ["Indexing"] = ["Text", "Checkpoints", "Encoding", "Search"],
+        ["Training"] = ["Data", "Encoding", "Indexing", "Models", "Checkpoints", "Text", "Search", "Evaluation"],
         ["Verification"] = ["Text", "Evaluation", "Search", "Data", "Checkpoints", "Models", "Encoding", "Training"],
     };
 

@@ -26,7 +26,6 @@ internal static class Contracts
 
     public static EmbeddingManifest Plan(int dimensions = 4, long rows = 10, int rowsPerShard = 4, DType dtype = DType.F32) => new()
     {
-        Kind = StoreKind.Embeddings,
         Side = EncodingSide.Passage,
         Contract = Some(dimensions),
         DType = dtype,

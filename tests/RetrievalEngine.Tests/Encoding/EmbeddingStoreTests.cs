@@ -4,11 +4,7 @@ using System.IO;
 using System.Linq;
 using NUnit.Framework;
 using RetrievalEngine.Compute;
-using RetrievalEngine.Compute.Cpu;
-using RetrievalEngine.Cuda;
 using RetrievalEngine.Encoding;
-using RetrievalEngine.Search;
-using RetrievalEngine.TestKit;
 
 namespace RetrievalEngine.Tests.Encoding;
 
@@ -24,7 +20,7 @@ internal sealed class EmbeddingStoreTests
         using TempFolder folder = new();
         string path = folder.File("out");
         Write(path, Contracts.Plan(dtype: dtype));
-        using EmbeddingStore store = EmbeddingStore.Open(path, StoreKind.Embeddings);
+        using EmbeddingStore store = EmbeddingStore.Open(path);
         store.Verify();
         Assert.That(Enumerable.Range(0, 10).Select(r => store.Id(r)), Is.EqualTo(Ids));
         float[] part = new float[7 * 4];
@@ -35,50 +31,6 @@ internal sealed class EmbeddingStoreTests
             "manifest.json", "ids-000001-000000.jsonl", "ids-000001-000001.jsonl", "ids-000001-000002.jsonl",
             "vectors-000001-000000.safetensors", "vectors-000001-000001.safetensors", "vectors-000001-000002.safetensors",
         }));
-    }
-
-    [Test]
-    public void CreateIndex_SearchesAllShards_AndGivesMemoryBack()
-    {
-        using TempFolder folder = new();
-        Write(folder.File("out"), Contracts.Plan());
-        long live = DeviceMemory.LiveBlocks;
-        using (CpuBackend backend = new(1))
-        using (EmbeddingStore store = EmbeddingStore.Open(folder.File("out"), StoreKind.Embeddings))
-        {
-            FlatIndex index = store.CreateIndex(backend);
-            float[] scores = new float[3];
-            long[] rows = new long[3];
-            index.Search([1, 0, 0, 0], 3, scores, rows);
-            Assert.That(rows, Is.EqualTo(new[] { 9, 8, 7 }));
-            Assert.That(scores, Is.EqualTo(new float[] { 9, 8, 7 }));
-        }
-
-        Assert.That(DeviceMemory.LiveBlocks, Is.EqualTo(live));
-    }
-
-    [TestCase(0)]
-    [TestCase(64)]
-    [TestCase(null)]
-    public void CreateIndex_LeavesOnTheHostWhatADeviceHasNoRoomFor(int? resident)
-    {
-        if (CudaLibrary.Missing is { } reason) CiGate.SkipOrFail(reason);
-        using TempFolder folder = new();
-        Write(folder.File("out"), Contracts.Plan());
-        Assert.That(CudaBackend.TryCreate(0, DType.F32, out CudaBackend? backend, out string why), why);
-        using (backend)
-        using (EmbeddingStore store = EmbeddingStore.Open(folder.File("out"), StoreKind.Embeddings))
-        {
-            long free = backend!.FreeBytes!.Value;
-            FlatIndex index = store.CreateIndex(backend, resident);
-            // Ten rows of four floats: of 64 bytes the first shard of four rows has room.
-            Assert.That(free - backend.FreeBytes!.Value, Is.EqualTo(resident ?? 160));
-            float[] scores = new float[3];
-            long[] rows = new long[3];
-            index.Search([1, 0, 0, 0], 3, scores, rows);
-            Assert.That(rows, Is.EqualTo(new[] { 9, 8, 7 }));
-            Assert.That(scores, Is.EqualTo(new float[] { 9, 8, 7 }));
-        }
     }
 
     [Test]
@@ -150,7 +102,6 @@ internal sealed class EmbeddingStoreTests
         yield return new TestCaseData(p with { Source = p.Source with { Hash = "c1" } }, "made from another input");
         yield return new TestCaseData(p with { DType = DType.F16 }, "it stores F32, not F16");
         yield return new TestCaseData(p with { Side = EncodingSide.Query }, "it holds passage vectors, not query vectors");
-        yield return new TestCaseData(p with { Kind = StoreKind.Index }, "it holds embeddings, not index");
         yield return new TestCaseData(p with { RowsPerShard = 5 }, "its shards have 4 rows, not 5");
     }
 
@@ -195,7 +146,7 @@ internal sealed class EmbeddingStoreTests
         Write(folder.File("out"), Contracts.Plan());
         string path = Path.Combine(folder.File("out"), file);
         File.WriteAllBytes(path, File.ReadAllBytes(path)[..^2]);
-        Assert.That(() => EmbeddingStore.Open(folder.File("out"), StoreKind.Embeddings),
+        Assert.That(() => EmbeddingStore.Open(folder.File("out")),
             Throws.TypeOf<InputException>().With.Message.Contains(file).And.Message.Contains("truncated"));
     }
 
@@ -205,7 +156,7 @@ internal sealed class EmbeddingStoreTests
         using TempFolder folder = new();
         Write(folder.File("out"), Contracts.Plan());
         File.Delete(folder.File("out/ids-000001-000002.jsonl"));
-        Assert.That(() => EmbeddingStore.Open(folder.File("out"), StoreKind.Embeddings),
+        Assert.That(() => EmbeddingStore.Open(folder.File("out")),
             Throws.TypeOf<InputException>().With.Message.Contains("no such file"));
     }
 
@@ -218,7 +169,7 @@ internal sealed class EmbeddingStoreTests
         byte[] bytes = File.ReadAllBytes(path);
         bytes[^1] ^= 1;
         File.WriteAllBytes(path, bytes);
-        using EmbeddingStore store = EmbeddingStore.Open(folder.File("out"), StoreKind.Embeddings);
+        using EmbeddingStore store = EmbeddingStore.Open(folder.File("out"));
         Assert.That(() => store.Verify(), Throws.TypeOf<InputException>().With.Message.Contains("vectors-000001-000000.safetensors: the checksum"));
     }
 
@@ -228,23 +179,20 @@ internal sealed class EmbeddingStoreTests
         using TempFolder folder = new();
         Write(folder.File("half"), Contracts.Plan(), stopAfter: 1);
         Write(folder.File("whole"), Contracts.Plan());
-        Assert.That(() => EmbeddingStore.Open(folder.File("half"), StoreKind.Embeddings),
+        Assert.That(() => EmbeddingStore.Open(folder.File("half")),
             Throws.TypeOf<InputException>().With.Message.Contains("unfinished (4 of 10 vectors)"));
-        Assert.That(() => EmbeddingStore.Open(folder.File("whole"), StoreKind.Index),
-            Throws.TypeOf<InputException>().With.Message.Contains("retrieval index build"));
-        Assert.That(() => EmbeddingStore.Open(folder.File("absent"), StoreKind.Index),
+        Assert.That(() => EmbeddingStore.Open(folder.File("absent")),
             Throws.TypeOf<InputException>().With.Message.Contains("no such folder"));
-        Assert.That(() => EmbeddingStore.Open(folder.Path, StoreKind.Index),
+        Assert.That(() => EmbeddingStore.Open(folder.Path),
             Throws.TypeOf<InputException>().With.Message.Contains("manifest.json is missing"));
     }
 
     [TestCase("\"vectors-000001-000000.safetensors\"", "\"../vectors-000001-000000.safetensors\"", "not a file name of this format")]
     [TestCase("\"vectors-000001-000000.safetensors\"", "\"vectors-000001-000000.safetensors/../../x.safetensors\"", "not a file name of this format")]
     [TestCase("\"rows\": 10,", "\"rows\": 11,", "not the sum")]
-    [TestCase("\"metric\": \"inner_product\"", "\"metric\": \"l2\"", "must be inner_product")]
     [TestCase("\"ids-000001-000001.jsonl\"", "\"ids-000001-000000.jsonl\"", "another shard has")]
     [TestCase("\"rows\": 4,", "\"rows\": 2000000000,", "sum")]
-    [TestCase("\"format\": \"retrieval-embeddings\"", "\"format\": \"x\"", "no folder of vectors")]
+    [TestCase("\"format\": \"retrieval-embeddings\"", "\"format\": \"x\"", "no embeddings")]
     public void Load_LyingManifest_IsRefused(string what, string instead, string expected)
     {
         using TempFolder folder = new();
@@ -274,7 +222,7 @@ internal sealed class EmbeddingStoreTests
         Fuzz.Run(File.ReadAllBytes(path), bytes =>
         {
             File.WriteAllBytes(path, bytes);
-            using EmbeddingStore store = EmbeddingStore.Open(folder.File("out"), StoreKind.Embeddings);
+            using EmbeddingStore store = EmbeddingStore.Open(folder.File("out"));
             for (int row = 0; row < store.Rows; row++) store.Id(row);
             store.Read(0, new float[store.Rows * store.Dimensions]);
         });

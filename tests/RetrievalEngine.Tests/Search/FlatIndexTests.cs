@@ -91,7 +91,7 @@ internal sealed class FlatIndexTests
     public void Constructor_ShardOfOtherShape_IsRefused()
     {
         Tensor shard = _arena.Allocate(new Shape(3, 4));
-        Assert.That(() => new FlatIndex(_backend, 5, [shard]), Throws.ArgumentException.With.Message.Contains("must be [rows, 5]"));
+        Assert.That(() => new FlatIndex(_backend, 5, [new VectorShard(shard)]), Throws.ArgumentException.With.Message.Contains("must be [rows, 5]"));
     }
 
     private static (float[] Scores, long[] Rows) Search(FlatIndex index, float[] queries, int k)
@@ -113,13 +113,13 @@ internal sealed class FlatIndexTests
 
     private FlatIndex Index(float[] rows, int dimensions, int[] shardRows)
     {
-        List<Tensor> shards = [];
+        List<VectorShard> shards = [];
         int first = 0;
         foreach (int count in shardRows)
         {
             Tensor shard = _arena.Allocate(new Shape(count, dimensions));
             _backend.Upload<float>(rows.AsSpan(first * dimensions, count * dimensions), shard);
-            shards.Add(shard);
+            shards.Add(new VectorShard(shard));
             first += count;
         }
 

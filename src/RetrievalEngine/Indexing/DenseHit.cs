@@ -1,4 +1,4 @@
-namespace RetrievalEngine.Encoding;
+namespace RetrievalEngine.Indexing;
 
 /// <summary>A document found for a query.</summary>
 /// <param name="DocId">Its id.</param>

@@ -3,10 +3,11 @@ using System.Collections.Generic;
 using System.IO;
 using System.Threading;
 using RetrievalEngine.Compute;
+using RetrievalEngine.Encoding;
 using RetrievalEngine.Search;
 using RetrievalEngine.Text;
 
-namespace RetrievalEngine.Encoding;
+namespace RetrievalEngine.Indexing;
 
 /// <summary>
 /// An index folder opened for search: the flat index over its vectors, the document ids, and the model that queries must be encoded with.
@@ -14,38 +15,36 @@ namespace RetrievalEngine.Encoding;
 public sealed class DenseIndex : IDisposable
 {
     private readonly IBackend _backend;
-    private readonly EmbeddingStore _store;
+    private readonly IndexStore _store;
     private readonly Lazy<FlatIndex> _flat;
-    private readonly string _folder;
 
-    private DenseIndex(IBackend backend, EmbeddingStore store, string folder)
+    private DenseIndex(IBackend backend, IndexStore store)
     {
         _backend = backend;
         _store = store;
-        _folder = folder;
         // With the first search: what the encoder of the queries takes of a device is not free any more by then.
         _flat = new Lazy<FlatIndex>(() => store.CreateIndex(backend));
     }
 
     /// <summary>What the folder says of itself.</summary>
-    public EmbeddingManifest Manifest => _store.Manifest;
+    public IndexManifest Manifest => _store.Manifest;
 
-    /// <summary>Number of vectors.</summary>
-    public long Rows => _store.Rows;
+    /// <summary>The rows that count, in order; their numbers are those of <see cref="Id"/> and <see cref="Score"/>.</summary>
+    public IEnumerable<long> LiveRows => _store.LiveRows;
 
     /// <summary>
     /// Opens <paramref name="folder"/>; with <paramref name="verify"/> its checksums are compared first, which reads every byte once.
     /// </summary>
-    /// <exception cref="InputException">It is no finished index, or it is damaged.</exception>
+    /// <exception cref="InputException">It is no index, or it is damaged.</exception>
     public static DenseIndex Open(IBackend backend, string folder, bool verify = true, IProgress<ProgressUpdate>? progress = null,
         CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(backend);
-        EmbeddingStore store = EmbeddingStore.Open(folder, StoreKind.Index);
+        IndexStore store = IndexStore.Open(folder);
         try
         {
             if (verify) store.Verify(progress, cancellation);
-            return new DenseIndex(backend, store, folder);
+            return new DenseIndex(backend, store);
         }
         catch
         {
@@ -62,11 +61,12 @@ public sealed class DenseIndex : IDisposable
     public TextEncoder LoadEncoder(string? modelFolder = null, string? adapterFolder = null, IProgress<ProgressUpdate>? progress = null,
         CancellationToken cancellation = default)
     {
-        string model = modelFolder ?? Existing(Manifest.ModelPath, "--model");
+        EncodingContract contract = Manifest.Contract
+            ?? throw new InputException($"the index {_store.Folder} was imported and names no model for queries; search it with --query-embeddings");
+        string model = modelFolder ?? Existing(Manifest.ModelPath ?? "no model", "--model");
         string? adapter = adapterFolder ?? (Manifest.AdapterPath is null ? null : Existing(Manifest.AdapterPath, "--adapter"));
-        EncodingContract contract = Manifest.Contract;
         EncodingContract found = ContractResolver.WithHashesOf(contract, model, adapter, Tokenizer.Load(model), progress, cancellation);
-        if (contract.Mismatch(found, $"the index {_folder}", model) is { } mismatch)
+        if (contract.Mismatch(found, $"the index {_store.Folder}", model) is { } mismatch)
             throw new InputException($"the index was made with another model: {mismatch}");
         return TextEncoder.Load(_backend, model, adapter, contract);
     }
@@ -78,11 +78,25 @@ public sealed class DenseIndex : IDisposable
         ArgumentNullException.ThrowIfNull(queries);
         if (queries.Manifest.Side != EncodingSide.Query)
             throw new InputException($"{queriesFolder} holds passage embeddings; encode the queries with --query");
-        if (Manifest.Contract.Mismatch(queries.Manifest.Contract, $"the index {_folder}", queriesFolder) is { } mismatch)
-            throw new InputException(mismatch);
+        EncodingContract contract = Manifest.Contract
+            ?? throw new InputException($"the index {_store.Folder} was imported and does not say what made its vectors; give the queries as a file of vectors");
+        if (contract.Mismatch(queries.Manifest.Contract, $"the index {_store.Folder}", queriesFolder) is { } mismatch) throw new InputException(mismatch);
         float[] vectors = new float[queries.Rows * queries.Dimensions];
         queries.Read(0, vectors);
         return vectors;
+    }
+
+    /// <summary>Query vectors from elsewhere, of which only their length is known to fit.</summary>
+    /// <exception cref="InputException">They have another length, or hold a number that is not finite.</exception>
+    public float[] ReadQueries(VectorSource queries)
+    {
+        ArgumentNullException.ThrowIfNull(queries);
+        if (queries.Dimensions != Manifest.Dimensions)
+            throw new InputException($"{queries.Name} holds vectors of {queries.Dimensions} numbers but the index {_store.Folder} of {Manifest.Dimensions}");
+        float[] vectors = new float[queries.Rows * queries.Dimensions];
+        queries.Read(0, vectors);
+        int bad = Array.FindIndex(vectors, static x => !float.IsFinite(x));
+        return bad < 0 ? vectors : throw new InputException($"{queries.Name}: row {bad / queries.Dimensions} holds a number that is not finite");
     }
 
     /// <summary>
@@ -102,7 +116,8 @@ public sealed class DenseIndex : IDisposable
     {
         ArgumentNullException.ThrowIfNull(queryIds);
         ArgumentOutOfRangeException.ThrowIfLessThan(depth, 1);
-        int dimensions = _store.Dimensions, k = (int)Math.Min(excludeSelf ? depth + 1L : depth, Math.Max(1, Rows));
+        // Deleted rows may be among the best, and so may the query's own.
+        int dimensions = Manifest.Dimensions, k = (int)Math.Min(depth + _store.Deleted.Count + (excludeSelf ? 1 : 0), Math.Max(1, _store.StoredRows));
         if (queries.Length != (long)queryIds.Count * dimensions)
             throw new ArgumentException($"{queryIds.Count} queries of {dimensions} dimensions are not {queries.Length} numbers", nameof(queries));
         int most = FlatIndex.QueriesTogether(k);
@@ -111,7 +126,7 @@ public sealed class DenseIndex : IDisposable
             int count = Math.Min(most, queryIds.Count - first);
             float[] batch = queries.Slice(first * dimensions, count * dimensions).ToArray(), scores = new float[count * k];
             long[] rows = new long[count * k];
-            if (Manifest.IsNormalized && !Manifest.Contract.Normalize) IndexBuilder.ScaleToLengthOne(batch, dimensions);
+            ScaleToLengthOne(batch);
             _flat.Value.Search(batch, k, scores, rows, cancellation);
             progress?.Report(new ProgressUpdate("search", first + count, queryIds.Count, "queries"));
             for (int q = 0; q < count; q++)
@@ -131,7 +146,7 @@ public sealed class DenseIndex : IDisposable
     public float Score(ReadOnlySpan<float> query, long row)
     {
         float[] scaled = query.ToArray(), vector = new float[query.Length];
-        if (Manifest.IsNormalized && !Manifest.Contract.Normalize) IndexBuilder.ScaleToLengthOne(scaled, scaled.Length);
+        ScaleToLengthOne(scaled);
         _store.Read(row, vector);
         double sum = 0;
         for (int i = 0; i < vector.Length; i++) sum += (double)scaled[i] * vector[i];
@@ -146,6 +161,7 @@ public sealed class DenseIndex : IDisposable
         List<DenseHit> hits = new(rows.Length);
         for (int i = 0; i < rows.Length && rows[i] >= 0 && hits.Count < depth; i++)
         {
+            if (_store.Deleted.Contains(rows[i])) continue;
             string id = _store.Id(rows[i]);
             if (id != excluded) hits.Add(new DenseHit(id, scores[i]));
         }
@@ -153,8 +169,15 @@ public sealed class DenseIndex : IDisposable
         return [.. hits];
     }
 
+    /// <summary>For cosines each query is scaled to length 1, unless all come so.</summary>
+    private void ScaleToLengthOne(Span<float> queries)
+    {
+        if (Manifest.Metric != Metric.Cosine || Manifest.ComesNormalized) return;
+        for (int first = 0; first < queries.Length; first += Manifest.Dimensions) RowFormat.ScaleToLengthOne(queries.Slice(first, Manifest.Dimensions));
+    }
+
     private string Existing(string path, string option) =>
         Directory.Exists(path)
             ? path
-            : throw new InputException($"the index {_folder} names {path}, which is not there; say where it is with {option}");
+            : throw new InputException($"the index {_store.Folder} names {path}, which is not there; say where it is with {option}");
 }

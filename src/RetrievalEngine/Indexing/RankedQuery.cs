@@ -1,6 +1,6 @@
 using System.Collections.Generic;
 
-namespace RetrievalEngine.Encoding;
+namespace RetrievalEngine.Indexing;
 
 /// <summary>What was found for a query.</summary>
 /// <param name="QueryId">Its id.</param>
