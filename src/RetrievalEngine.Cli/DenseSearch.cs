@@ -70,8 +70,9 @@ internal sealed record DenseSearch(string Index, string? Model, string? Adapter,
     public static void CheckMemory(IBackend backend, bool quiet, string index, string? model, string? adapter) => MemoryReport.Check(backend, quiet, () =>
     {
         IndexManifest manifest = IndexManifest.Load(index);
+        if ((model ?? manifest.ModelPath) is not { } encoder) return new MemoryPlan { Index = manifest.VectorBytes };
         AdapterConfig? config = (adapter ?? manifest.AdapterPath) is { } folder ? AdapterConfig.Load(folder) : null;
-        return MemoryPlan.Of(backend, model ?? manifest.ModelPath ?? "", config, TextEncoder.DefaultBatchTokens) with { Index = manifest.VectorBytes };
+        return MemoryPlan.Of(backend, encoder, config, TextEncoder.DefaultBatchTokens) with { Index = manifest.VectorBytes };
     });
 
     private RunFile Rank(DenseIndex index, string[] ids, float[] vectors, IProgress<ProgressUpdate> progress, CancellationToken stop)

@@ -23,7 +23,7 @@ internal static class IndexCommand
         Option<string[]> embeddings =
             new("--embeddings") { Description = "Folder that retrieval encode wrote; may be repeated", HelpName = "DIR", Required = true };
         Option<string> output = Output();
-        Option<VectorStorage?> storage = Storage("How numbers are kept: " + StorageWords + "; as the embeddings are, where absent");
+        Option<VectorStorage?> storage = Storage("How numbers are kept: " + StorageWords + " (binary is not searched yet); as the embeddings are, where absent");
         Option<bool> quiet = CommonOptions.Quiet(), json = CommonOptions.Json();
         Command command = new("build",
             """
@@ -53,11 +53,11 @@ internal static class IndexCommand
         Option<string?> ids = Ids("File with the ids, one a line; row numbers from 0 where absent");
         Option<Metric?> metric = new("--metric")
         {
-            Description = "How vectors are compared: " + MetricWords + "; what the file says, else inner_product, where absent",
+            Description = "How vectors are compared: " + MetricWords + " (l2 is not searched yet); what the file says, else inner_product, where absent",
             HelpName = "METRIC",
             CustomParser = result => Word(result, IndexManifest.ParseMetric, MetricWords),
         };
-        Option<VectorStorage?> storage = Storage("How numbers are kept: " + StorageWords + " (default float32)");
+        Option<VectorStorage?> storage = Storage("How numbers are kept: " + StorageWords + " (default float32; binary is not searched yet)");
         Option<bool> quiet = CommonOptions.Quiet(), json = CommonOptions.Json();
         Command command = new("import",
             """

@@ -43,6 +43,7 @@ public sealed class DenseIndex : IDisposable
         IndexStore store = IndexStore.Open(folder);
         try
         {
+            RequireSearchable(store.Manifest, folder);
             if (verify) store.Verify(progress, cancellation);
             return new DenseIndex(backend, store);
         }
@@ -51,6 +52,15 @@ public sealed class DenseIndex : IDisposable
             store.Dispose();
             throw;
         }
+    }
+
+    /// <summary>What is kept and what is searched differ: distances and single bits have no scan yet, and another order of results would be a lie.</summary>
+    private static void RequireSearchable(IndexManifest manifest, string folder)
+    {
+        if (manifest.Metric == Metric.L2)
+            throw new InputException($"{folder}: an index of metric l2 is kept, checked and exported, but not searched by this version; inner_product and cosine are");
+        if (manifest.Storage == VectorStorage.Binary)
+            throw new InputException($"{folder}: an index of binary storage is kept, checked and exported, but not searched by this version; other storages are");
     }
 
     /// <summary>

@@ -66,6 +66,15 @@ internal sealed class IndexTests
         }
     }
 
+    [TestCase(VectorStorage.Float32, Metric.L2, "metric l2")]
+    [TestCase(VectorStorage.Binary, Metric.Cosine, "binary storage")]
+    public void WhatHasNoScan_IsRefusedBySearch(VectorStorage storage, Metric metric, string what)
+    {
+        IndexBuilder.Import(IndexRows.Source(IndexRows.Ids(0, 3)), _folder, metric, storage);
+        using CpuBackend cpu = new(1);
+        Assert.That(() => DenseIndex.Open(cpu, _folder), Throws.TypeOf<InputException>().With.Message.Contains(what));
+    }
+
     [Test]
     public void AddDeleteReplaceCompact_AreGenerations()
     {
