@@ -131,6 +131,17 @@ internal readonly struct JsonFields
     /// <summary>A string.</summary>
     public string Text(string name) => TextOrNull(name) ?? throw Error(name, "is missing");
 
+    /// <summary>
+    /// The name of a file beside this one, which starts with the field's name and is one of <paramref name="isOurs"/>. Only such names are opened: a manifest
+    /// from elsewhere cannot point outside its folder.
+    /// </summary>
+    public string FileName(string name, Predicate<string> isOurs)
+    {
+        ArgumentNullException.ThrowIfNull(isOurs);
+        string fileName = Text(name);
+        return isOurs(fileName) && fileName.StartsWith(name, StringComparison.Ordinal) ? fileName : throw Error(name, "is not a file name of this format");
+    }
+
     /// <summary>A string, or null where absent.</summary>
     public string? TextOrNull(string name) => TryGet(name, out JsonElement value) ? AsText(value, name) : null;
 

@@ -172,22 +172,13 @@ public sealed partial record EmbeddingManifest
             JsonFields shard = fields[i];
             int rows = shard.Int("rows", 1, int.MaxValue);
             shards[i] = new EmbeddingShard(
-                FileNameOf(shard, "vectors"), FileNameOf(shard, "ids"), rows, shard.Text("vectors_sha256"), shard.Text("ids_sha256"),
+                shard.FileName("vectors", IsOurs), shard.FileName("ids", IsOurs), rows, shard.Text("vectors_sha256"), shard.Text("ids_sha256"),
                 (long)shard.Number("tokens", 0, 0, 1L << 52), shard.IntOrNull("truncated", 0, rows) ?? 0, shard.IntOrNull("empty", 0, rows) ?? 0);
             if (!names.Add(shards[i].VectorsFile) || !names.Add(shards[i].IdsFile))
                 throw fields[i].Error("vectors", "names a file that another shard has");
         }
 
         return shards;
-    }
-
-    private static string FileNameOf(JsonFields shard, string field)
-    {
-        string name = shard.Text(field);
-        // Only names of this pattern are opened: a manifest from elsewhere cannot point outside its folder.
-        return OurFile().IsMatch(name) && name.StartsWith(field, StringComparison.Ordinal)
-            ? name
-            : throw shard.Error(field, "is not a file name of this format");
     }
 
     private void Write(Utf8JsonWriter json)

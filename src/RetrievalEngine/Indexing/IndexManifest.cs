@@ -174,10 +174,10 @@ public sealed partial record IndexManifest
             JsonFields shard = fields[i];
             int rows = shard.Int("rows", 1, int.MaxValue);
             DeletedRows? deleted = shard.Has("deleted")
-                ? new DeletedRows(FileNameOf(shard, "deleted"), shard.Int("deleted_rows", 1, rows), shard.Text("deleted_sha256"))
+                ? new DeletedRows(shard.FileName("deleted", IsOurs), shard.Int("deleted_rows", 1, rows), shard.Text("deleted_sha256"))
                 : null;
             shards[i] = new IndexShard(
-                FileNameOf(shard, "vectors"), FileNameOf(shard, "ids"), rows, shard.Text("vectors_sha256"), shard.Text("ids_sha256"), deleted);
+                shard.FileName("vectors", IsOurs), shard.FileName("ids", IsOurs), rows, shard.Text("vectors_sha256"), shard.Text("ids_sha256"), deleted);
             foreach (string name in FilesOf(shards[i]))
             {
                 if (!names.Add(name)) throw shard.Error("vectors", $"or another field names {name}, which is named twice");
@@ -190,15 +190,6 @@ public sealed partial record IndexManifest
     /// <summary>The files of a shard.</summary>
     internal static IEnumerable<string> FilesOf(IndexShard shard) =>
         shard.Deleted is null ? [shard.VectorsFile, shard.IdsFile] : [shard.VectorsFile, shard.IdsFile, shard.Deleted.File];
-
-    private static string FileNameOf(JsonFields shard, string field)
-    {
-        string name = shard.Text(field);
-        // Only names of this pattern are opened: a manifest from elsewhere cannot point outside its folder.
-        return OurFile().IsMatch(name) && name.StartsWith(field, StringComparison.Ordinal)
-            ? name
-            : throw shard.Error(field, "is not a file name of this format");
-    }
 
     private void Write(Utf8JsonWriter json)
     {
