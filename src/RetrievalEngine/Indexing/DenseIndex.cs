@@ -130,7 +130,7 @@ public sealed class DenseIndex : IDisposable
         int dimensions = Manifest.Dimensions, k = (int)Math.Min(depth + _store.Deleted.Count + (excludeSelf ? 1 : 0), Math.Max(1, _store.StoredRows));
         if (queries.Length != (long)queryIds.Count * dimensions)
             throw new ArgumentException($"{queryIds.Count} queries of {dimensions} dimensions are not {queries.Length} numbers", nameof(queries));
-        int most = FlatIndex.QueriesTogether(k);
+        int most = _flat.Value.QueriesTogether(k);
         for (int first = 0; first < queryIds.Count; first += most)
         {
             int count = Math.Min(most, queryIds.Count - first);

@@ -21,7 +21,7 @@ public sealed class IndexStore : IDisposable
     /// <summary>Bytes of a device that an index leaves free: for queries, candidates, rows on their way, and the encoder's activations.</summary>
     public const long WorkingBytes = 4L << 30;
 
-    private const int ChunkElements = 1 << 18;
+    private const int ChunkElements = 1 << 18, UploadBytes = 16 << 20;
     private readonly List<SafeTensorsFile> _vectors = [];
     private readonly List<IdFile> _ids = [];
     private readonly List<long> _firstRows = [];
@@ -175,19 +175,47 @@ public sealed class IndexStore : IDisposable
     public FlatIndex CreateIndex(IBackend backend, long? resident = null)
     {
         ArgumentNullException.ThrowIfNull(backend);
+        bool hasScales = RowFormat.HasScales(Manifest.Storage);
         List<VectorShard> shards = [];
-        long room = backend.FreeBytes is { } free ? resident ?? free - WorkingBytes : long.MaxValue;
-        foreach (SafeTensorsFile file in _vectors)
+        int together = 0;
+        if (backend.FreeBytes is { } free)
         {
-            StoredTensor rows = file.Find(IndexManifest.RowsTensor);
-            long bytes = rows.Shape.Count * RowFormat.TypeOf(Manifest.Storage).Size();
-            bool fits = bytes <= room;
-            if (fits) room -= bytes;
-            Tensor scales = RowFormat.HasScales(Manifest.Storage) ? Keep(file.Load(backend, IndexManifest.ScalesTensor)) : default;
-            shards.Add(new VectorShard(Keep(fits ? file.Load(backend, IndexManifest.RowsTensor) : file.View(IndexManifest.RowsTensor)), scales));
+            // What a device keeps lies in one block: a search is one pass over it, which waits for the device a few times and not once a shard.
+            long room = resident ?? free - WorkingBytes;
+            while (together < _vectors.Count && _vectors[together].Find(IndexManifest.RowsTensor).Bytes is var bytes && bytes <= room)
+            {
+                room -= bytes;
+                together++;
+            }
+
+            if (together > 0) shards.Add(new VectorShard(LoadTogether(IndexManifest.RowsTensor), hasScales ? LoadTogether(IndexManifest.ScalesTensor) : default));
         }
 
+        foreach (SafeTensorsFile file in _vectors.Skip(together))
+            shards.Add(new VectorShard(Keep(file.View(IndexManifest.RowsTensor)), hasScales ? Keep(file.Load(backend, IndexManifest.ScalesTensor)) : default));
         return new FlatIndex(backend, Manifest.Dimensions, shards);
+
+        Tensor LoadTogether(string name)
+        {
+            Tensor[] parts = [.. _vectors.Take(together).Select(file => Keep(file.View(name)))];
+            Shape first = parts[0].Shape;
+            long rows = parts.Sum(static part => part.Shape[0]), row = 0;
+            Shape shape = first.Rank == 1 ? new Shape(rows) : new Shape(rows, first[1]);
+            Tensor whole = Keep(new Tensor(backend.Allocate(shape.Count * parts[0].DType.Size()), 0, shape, parts[0].DType));
+            foreach (Tensor part in parts)
+            {
+                long most = Math.Max(1, UploadBytes * part.Shape[0] / Math.Max(1, part.Bytes));
+                for (long at = 0; at < part.Shape[0]; at += most)
+                {
+                    long count = Math.Min(most, part.Shape[0] - at);
+                    backend.Upload(part.Slice(at, count).AsSpan<byte>(), whole.Slice(row + at, count));
+                }
+
+                row += part.Shape[0];
+            }
+
+            return whole;
+        }
 
         Tensor Keep(Tensor tensor)
         {

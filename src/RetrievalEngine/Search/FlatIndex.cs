@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Runtime.InteropServices;
 using System.Threading;
 using RetrievalEngine.Compute;
+using RetrievalEngine.Compute.Cpu;
 
 namespace RetrievalEngine.Search;
 
@@ -12,7 +13,7 @@ namespace RetrievalEngine.Search;
 /// </summary>
 public sealed class FlatIndex
 {
-    /// <summary>Queries scored in one pass over the rows: enough to make the pass a matrix product.</summary>
+    /// <summary>Queries scored in one pass over rows that are at hand: enough to make the pass a matrix product.</summary>
     private const int QueryBatch = 1024;
 
     /// <summary>Results of one pass, over all its queries: fewer queries go together where each wants many.</summary>
@@ -20,6 +21,7 @@ public sealed class FlatIndex
 
     private readonly IBackend _backend;
     private readonly VectorShard[] _shards;
+    private readonly int _queryBatch;
 
     /// <summary>Searches <paramref name="shards"/>, each [rows, <paramref name="dimensions"/>] of a float type or I8 with scales.</summary>
     /// <exception cref="ArgumentException">A shard has another shape or type.</exception>
@@ -37,6 +39,9 @@ public sealed class FlatIndex
                 throw new ArgumentException($"a shard is {rows} but must be [rows, {dimensions}] of a float type or I8", nameof(shards));
             Rows += rows.Shape[0];
         }
+
+        // Rows that come to a device from the host in every pass come once for all queries.
+        _queryBatch = backend.FreeBytes is not null && Array.Exists(_shards, static shard => shard.Rows.Memory is CpuMemory) ? ResultBatch : QueryBatch;
     }
 
     /// <summary>Elements of a vector.</summary>
@@ -44,6 +49,9 @@ public sealed class FlatIndex
 
     /// <summary>Vectors in all shards.</summary>
     public long Rows { get; }
+
+    /// <summary>Blocks of rows that a search passes over one after the other.</summary>
+    public int Blocks => _shards.Length;
 
     /// <summary>
     /// The best <paramref name="k"/> rows of each query: <paramref name="scores"/> [Q, k] descending and <paramref name="rows"/> [Q, k], from
@@ -73,7 +81,7 @@ public sealed class FlatIndex
     }
 
     /// <summary>How many queries that want <paramref name="k"/> results each are scored in one pass.</summary>
-    public static int QueriesTogether(int k) => Math.Clamp(ResultBatch / k, 1, QueryBatch);
+    public int QueriesTogether(int k) => Math.Clamp(ResultBatch / k, 1, _queryBatch);
 
     private void SearchBatch(ReadOnlySpan<float> queries, int k, Span<float> scores, Span<long> rows, CancellationToken cancellation)
     {

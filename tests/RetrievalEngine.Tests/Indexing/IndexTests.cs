@@ -199,6 +199,8 @@ internal sealed class IndexTests
             FlatIndex index = store.CreateIndex(backend, resident);
             // Forty rows of five floats: of 100 bytes the first shard of five rows has room.
             Assert.That(free - backend.FreeBytes!.Value, Is.EqualTo(resident ?? 800));
+            // All of a resident index is one block; rows from the host come once for as many queries as have room for their results.
+            Assert.That((index.Blocks, index.QueriesTogether(1000)), Is.EqualTo(resident is null ? (1, 1024) : (8, 16777)));
             float[] query = [1, 0, 0, 0, 0], scores = new float[40];
             long[] rows = new long[40];
             index.Search(query, 40, scores, rows);
