@@ -72,7 +72,8 @@ DEVICE RowPairs load_pairs<s8>(const s8* from, bool inside) {
 constexpr int kFewThreads = 256, kFewRows = kFewThreads / kWarp * 32, kFewQueries = 8;
 
 template <class R, class T>
-DEVICE void score_few(const Search& search, const R* rows, int64_t stride, const float* row_scales, uint32_t first_row, int64_t count) {
+DEVICE void score_few(const Search& search, const R* rows, int64_t stride, const float* row_scales, const float* row_terms, uint32_t first_row,
+    int64_t count) {
     const int groups = ceil_div(search.query_count, kFewQueries), query = (int)blockIdx.x % groups * kFewQueries;
     const int64_t first = (int64_t)(blockIdx.x / groups) * kFewRows + warp_index() * 32;
     const int g = lane_index() / 4, t = lane_index() % 4, width = search.width;
@@ -114,14 +115,14 @@ DEVICE void score_few(const Search& search, const R* rows, int64_t stride, const
 #pragma unroll
     for (int i = 0; i < 4; i++) {
         const int64_t row = first + i * 8 + g;
-        const float scale = row_scales && row < count ? row_scales[row] : 1.0f;
+        const float scale = row_scales && row < count ? row_scales[row] : 1.0f, term = row_terms && row < count ? row_terms[row] : 0.0f;
         const float length = row_length(search, lengths[i]) * fabsf(scale);
         if (row < count) most = most < length || length != length ? length : most;
 #pragma unroll
         for (int e = 0; e < 2; e++) {
             const int q = query + t * 2 + e;
-            const float bound = sums[i / 2][i % 2 * 2 + e] * search.scales[q] * scale + search.margins[q] * length;
-            if (row < count) offer(search, q, search.thresholds[q], bound, first_row + (uint32_t)row);
+            const float bound = sums[i / 2][i % 2 * 2 + e] * search.scales[q] * scale + search.margins[q] * length + term;
+            if (row < count && term == term) offer(search, q, search.thresholds[q], bound, first_row + (uint32_t)row);
         }
     }
     note_length(search, most);
@@ -145,7 +146,8 @@ struct SquaresBetween {
 };
 
 template <class T, class Shape>
-DEVICE void score_many(const Search& search, const T* rows, int64_t stride, const float* row_scales, uint32_t first_row, int count) {
+DEVICE void score_many(const Search& search, const T* rows, int64_t stride, const float* row_scales, const float* row_terms, uint32_t first_row,
+    int count) {
     using Loop = MainLoop<T, Shape, false, true>;
     using Between = SquaresBetween<T, Loop, Shape>;
     SHARED_DYNAMIC(shared);
@@ -162,9 +164,10 @@ DEVICE void score_many(const Search& search, const T* rows, int64_t stride, cons
     SquareSums<T> squares[Between::kPieces];
     Loop::run(&segment, 1, kAll, row, count, query, query + Shape::kN, shared, sums, Between{squares, row + Loop::warp_row()});
 
-    // Of every row of the block: its scale, and its length.
+    // Of every row of the block: its scale, its length, its term.
     float* const scales = reinterpret_cast<float*>(shared);
     float* const lengths = scales + Shape::kM;
+    float* const terms = lengths + Shape::kM;
     const int g = lane_index() / 4, t = lane_index() % 4;
     float most = 0;
 #pragma unroll
@@ -182,6 +185,7 @@ DEVICE void score_many(const Search& search, const T* rows, int64_t stride, cons
             if (t == 0) {
                 scales[at] = scale;
                 lengths[at] = length;
+                terms[at] = row_terms && inside ? row_terms[row + at] : 0.0f;
             }
         }
     }
@@ -199,8 +203,8 @@ DEVICE void score_many(const Search& search, const T* rows, int64_t stride, cons
 #pragma unroll
                 for (int half = 0; half < 2; half++) {
                     const int at = Loop::warp_row() + i * 16 + half * 8 + g;
-                    const float bound = sums[i][j][half * 2 + e] * scale * scales[at] + margin * lengths[at];
-                    if (!(bound < threshold) && row + at < count) offer(search, q, threshold, bound, first_row + (uint32_t)(row + at));
+                    const float term = terms[at], bound = sums[i][j][half * 2 + e] * scale * scales[at] + margin * lengths[at] + term;
+                    if (!(bound < threshold) && row + at < count && term == term) offer(search, q, threshold, bound, first_row + (uint32_t)(row + at));
                 }
         }
 }
@@ -220,8 +224,8 @@ DEVICE void pack_rows(const R* rows, T* packed, int64_t count, int width, int pa
 
 #define ROWS(rows_type, type) \
     KERNEL(scoretopk_few_##rows_type, kFewThreads, 2, Search search, const rows_type* rows, int64_t stride, const float* row_scales, \
-        uint32_t first_row, int64_t count) { \
-        score_few<rows_type, type>(search, rows, stride, row_scales, first_row, count); \
+        const float* row_terms, uint32_t first_row, int64_t count) { \
+        score_few<rows_type, type>(search, rows, stride, row_scales, row_terms, first_row, count); \
     } \
     KERNEL(scoretopk_pack_##rows_type, kFewThreads, 4, const rows_type* rows, type* packed, int64_t count, int width, int packed_width) { \
         pack_rows<rows_type, type>(rows, packed, count, width, packed_width); \
@@ -237,9 +241,9 @@ using Large = BlockShape<128, 128, 32, 64, 64, 3>;
 using Narrow = BlockShape<128, 32, 64, 32, 32, 4>;
 
 #define MANY(shape, Shape, blocks, type) \
-    KERNEL(scoretopk_##shape##_##type, Shape::kThreads, blocks, Search search, const type* rows, int64_t stride, const float* row_scales, uint32_t first_row, \
-        int count) { \
-        score_many<type, Shape>(search, rows, stride, row_scales, first_row, count); \
+    KERNEL(scoretopk_##shape##_##type, Shape::kThreads, blocks, Search search, const type* rows, int64_t stride, const float* row_scales, \
+        const float* row_terms, uint32_t first_row, int count) { \
+        score_many<type, Shape>(search, rows, stride, row_scales, row_terms, first_row, count); \
     }
 #define MANY_OF_TYPE(type) MANY(wide, Wide, 1, type) MANY(large, Large, 2, type) MANY(narrow, Narrow, 2, type)
 MANY_OF_TYPE(f16)

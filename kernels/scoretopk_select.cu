@@ -86,7 +86,8 @@ KERNEL(scoretopk_prune, kRowThreads, 4, Search search, int exact, uint32_t* kept
     int64_t count = first_below(keys, 0, min_of<int64_t>(search.counts[query], search.slots), 1);
     if (count >= search.k) {
         const float spread = exact ? 0.0f : 2.0f * search.margins[query] * bits_to_float((uint32_t)*search.largest);
-        const float lowest = candidate_score(keys[search.k - 1]) - spread;
+        // A term that was added to both was rounded with each.
+        const float least = candidate_score(keys[search.k - 1]), lowest = exact ? least : least - spread - 0x1p-21f * fabsf(least);
         if (spread == 0.0f) count = search.k;
         else if (lowest == lowest) count = first_below(keys, search.k, count, (uint64_t)ordered_bits(lowest) << 32);
         if (lowest < kInfinity) search.thresholds[query] = fmaxf(search.thresholds[query], next_above(lowest));
@@ -117,7 +118,7 @@ DEVICE float dot(const float* query, const R* row, int width) {
 }
 
 template <class R>
-DEVICE void rescore(const Search& search, const R* rows, const float* row_scales) {
+DEVICE void rescore(const Search& search, const R* rows, const float* row_scales, const float* row_terms) {
     const int query = (int)blockIdx.y, width = search.width, warps = kRowThreads / kWarp;
     const int64_t count = min_of<int64_t>(search.counts[query], search.slots);
     const float* from = search.queries + (int64_t)query * width;
@@ -128,12 +129,15 @@ DEVICE void rescore(const Search& search, const R* rows, const float* row_scales
         const R* row = rows + (int64_t)index * width;
         float score = whole ? dot<R, true>(from, row, width) : dot<R, false>(from, row, width);
         if (row_scales) score *= row_scales[index];
+        if (row_terms) score += row_terms[index];
         sync_warp();
         if (lane_index() == 0) *key = score != score ? 0 : candidate_key(score, index);
     }
 }
 #define RESCORE(type) \
-    KERNEL(scoretopk_rescore_##type, kRowThreads, 3, Search search, const type* rows, const float* row_scales) { rescore<type>(search, rows, row_scales); }
+    KERNEL(scoretopk_rescore_##type, kRowThreads, 3, Search search, const type* rows, const float* row_scales, const float* row_terms) { \
+        rescore<type>(search, rows, row_scales, row_terms); \
+    }
 RESCORE(f32)
 RESCORE(f16)
 RESCORE(bf16)

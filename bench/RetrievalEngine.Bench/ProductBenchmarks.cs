@@ -25,11 +25,11 @@ public class ProductBenchmarks : OpBenchmarks
 
     [Benchmark]
     [Traffic((long)Rows * Hidden * sizeof(float))]
-    public void ScoreTopK() => Backend.ScoreTopK(_queries, _rows, default, 0, _best, _indices, merge: false);
+    public void ScoreTopK() => Backend.ScoreTopK(_queries, _rows, default, default, 0, _best, _indices, merge: false);
 
     [Benchmark]
     [Traffic((long)Rows * Hidden)]
-    public void ScoreTopKOfBytes() => Backend.ScoreTopK(_queries, _bytes, _scales, 0, _best, _indices, merge: false);
+    public void ScoreTopKOfBytes() => Backend.ScoreTopK(_queries, _bytes, _scales, default, 0, _best, _indices, merge: false);
 
     [Benchmark]
     [Traffic((long)Rows * Hidden * (sizeof(float) + 1))]

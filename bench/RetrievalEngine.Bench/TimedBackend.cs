@@ -246,10 +246,10 @@ internal sealed class TimedBackend(IBackend inner) : IBackend
         Add(nameof(QuantizeRows), start);
     }
 
-    public void ScoreTopK(Tensor queries, Tensor rows, Tensor rowScales, long firstRow, Tensor scores, Tensor indices, bool merge)
+    public void ScoreTopK(Tensor queries, Tensor rows, Tensor rowScales, Tensor rowTerms, long firstRow, Tensor scores, Tensor indices, bool merge)
     {
         long start = Stopwatch.GetTimestamp();
-        inner.ScoreTopK(queries, rows, rowScales, firstRow, scores, indices, merge);
+        inner.ScoreTopK(queries, rows, rowScales, rowTerms, firstRow, scores, indices, merge);
         Add(nameof(ScoreTopK), start);
     }
 

@@ -36,7 +36,7 @@ internal static unsafe class TopKReport
         Tensor q = new(left, 0, new Shape(queries, Width), DType.F32), rows = new(memory, 0, new Shape(Rows, Width), dtype);
         Tensor best = new(scores, 0, new Shape(queries, k), DType.F32), ids = new(indices, 0, new Shape(queries, k), DType.I64);
         Tensor scale = dtype == DType.I8 ? new(scales, 0, new Shape(Rows), DType.F32) : default;
-        double seconds = Timing.Median(() => cpu.ScoreTopK(q, rows, scale, 0, best, ids, merge: false), 5), flops = 2.0 * queries * Rows * Width;
+        double seconds = Timing.Median(() => cpu.ScoreTopK(q, rows, scale, default, 0, best, ids, merge: false), 5), flops = 2.0 * queries * Rows * Width;
         Console.WriteLine(
             $"{dtype,-6}{queries,9}{k,6}{seconds * 1e3 / queries,10:f3}{flops / seconds / 1e9,9:f1}{flops / seconds / peak,9:f3}"
             + $"{rows.Bytes / seconds / 1e9,8:f1}{rows.Bytes / seconds / bandwidth,9:f3}");

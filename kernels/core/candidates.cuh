@@ -7,6 +7,7 @@
 //   |s - t| <= margin · |r|,   margin = |q - 2^e q'| + |q| (D + 32) 2^-22 (+ |q| 2^-9 for F32 rows)
 // by Cauchy-Schwarz. The second term holds the sums: tensor cores add groups of at least 4 products, cut to no fewer than 24 bits of the largest, which loses
 // below 1.5 · 2^-23 a product; float32 sums of 32 lanes lose less than (D / 32 + 6) 2^-24; the rest is for the few operations on the bound itself.
+// A term of the row, added to both, keeps their order: rounding is monotone. Rows whose term is no number are no candidates.
 // |r| comes from the same fragments: A · Aᵀ of 16 rows has the squares in its diagonal. So t + margin |r| is never below s.
 #pragma once
 #include "warp.cuh"

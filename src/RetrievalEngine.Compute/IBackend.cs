@@ -178,10 +178,11 @@ public interface IBackend : IDisposable
     void QuantizeRows(Tensor x, Tensor q, Tensor scales);
 
     /// <summary>
-    /// Inner products of queries [Q, D] F32 with rows [N, D] (F32, F16, BF16, or I8 with scales [N]) merged into the running best k of each query: scores [Q, k] F32 descending,
+    /// Inner products of queries [Q, D] F32 with rows [N, D] (F32, F16, BF16 or I8), times <paramref name="rowScales"/> [N] F32 (I8 always has them, others may), plus
+    /// <paramref name="rowTerms"/> [N] F32 where given, merged into the running best k of each query; a row whose term is NaN is not searched. scores [Q, k] F32 descending,
     /// indices [Q, k] I64 (row number + firstRow); -1 and -∞ where there are fewer. Ties: lower index first. No score matrix is kept. Without <paramref name="merge"/> the
     /// lists start empty; merging shards in any order gives the same lists. A query's scores do not depend on the other queries of the call. A device also takes rows in host memory,
-    /// which pass through it a piece at a time (<see cref="MappedFile.View"/>); their rowScales are on the device.
+    /// which pass through it a piece at a time (<see cref="MappedFile.View"/>); their rowScales and rowTerms are on the device.
     /// </summary>
-    void ScoreTopK(Tensor queries, Tensor rows, Tensor rowScales, long firstRow, Tensor scores, Tensor indices, bool merge);
+    void ScoreTopK(Tensor queries, Tensor rows, Tensor rowScales, Tensor rowTerms, long firstRow, Tensor scores, Tensor indices, bool merge);
 }

@@ -3,7 +3,7 @@ namespace RetrievalEngine.Compute;
 public static partial class OpChecks
 {
     /// <summary>Checks <see cref="IBackend.ScoreTopK"/> and gives the number of queries Q, of rows N, their width D, and k.</summary>
-    public static (long Q, long N, long D, long K) ScoreTopK(Tensor queries, Tensor rows, Tensor rowScales, long firstRow, Tensor scores,
+    public static (long Q, long N, long D, long K) ScoreTopK(Tensor queries, Tensor rows, Tensor rowScales, Tensor rowTerms, long firstRow, Tensor scores,
         Tensor indices)
     {
         const string Op = nameof(ScoreTopK);
@@ -12,8 +12,9 @@ public static partial class OpChecks
         Require(!rows.IsEmpty && rows.Shape.Rank == 2 && rows.Shape[1] == d && (rows.DType.IsFloat() || rows.DType == DType.I8), Op,
             $"queries is {queries} but rows is {rows}; it must be [N, {d}] of a float type or I8");
         long n = rows.Shape[0];
-        Require(rows.DType == DType.I8 ? !rowScales.IsEmpty && rowScales.DType == DType.F32 && rowScales.Count == n : rowScales.IsEmpty, Op,
-            $"rowScales is {rowScales} but must be {(rows.DType == DType.I8 ? $"F32 [{n}]" : $"none for rows of {rows.DType}")}");
+        Require(rowScales.IsEmpty ? rows.DType != DType.I8 : rowScales.DType == DType.F32 && rowScales.Count == n, Op,
+            $"rowScales is {rowScales} but must be F32 [{n}]{(rows.DType == DType.I8 ? "" : " or none")}");
+        Require(rowTerms.IsEmpty || (rowTerms.DType == DType.F32 && rowTerms.Count == n), Op, $"rowTerms is {rowTerms} but must be F32 [{n}] or none");
         Require(firstRow >= 0 && firstRow <= long.MaxValue - n, Op, $"firstRow is {firstRow}");
         Require(!scores.IsEmpty && scores.Shape.Rank == 2 && scores.DType == DType.F32 && scores.Shape[0] == q, Op,
             $"scores is {scores} but must be F32 [{q}, k]");

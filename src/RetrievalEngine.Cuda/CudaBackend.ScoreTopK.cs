@@ -16,14 +16,14 @@ public sealed unsafe partial class CudaBackend
     internal long StreamedBytes { get; set; } = 256 << 20;
 
     /// <inheritdoc/>
-    public void ScoreTopK(Tensor queries, Tensor rows, Tensor rowScales, long firstRow, Tensor scores, Tensor indices, bool merge)
+    public void ScoreTopK(Tensor queries, Tensor rows, Tensor rowScales, Tensor rowTerms, long firstRow, Tensor scores, Tensor indices, bool merge)
     {
-        (long q, long n, _, long k) = OpChecks.ScoreTopK(queries, rows, rowScales, firstRow, scores, indices);
+        (long q, long n, _, long k) = OpChecks.ScoreTopK(queries, rows, rowScales, rowTerms, firstRow, scores, indices);
         if (q == 0 || k == 0) return;
         if (rows.Memory is CpuMemory)
         {
             RowStream stream = StreamOf(rows.Shape[1] * rows.DType.Size());
-            stream.Run(rows, (piece, start) => ScoreTopK(queries, piece, rowScales.IsEmpty ? default : rowScales.Slice(start, piece.Shape[0]),
+            stream.Run(rows, (piece, start) => ScoreTopK(queries, piece, Part(rowScales, start, piece.Shape[0]), Part(rowTerms, start, piece.Shape[0]),
                 firstRow + start, scores, indices, merge || start > 0));
             return;
         }
@@ -32,18 +32,21 @@ public sealed unsafe partial class CudaBackend
         for (long start = 0; start == 0 || start < n; start += uint.MaxValue)
         {
             long count = Math.Min(uint.MaxValue, n - start), slots = SortLength(Math.Min(8 * k, count));
-            Tensor some = rows.Slice(start, count), scales = rowScales.IsEmpty ? default : rowScales.Slice(start, count);
+            Tensor some = rows.Slice(start, count), scales = Part(rowScales, start, count), terms = Part(rowTerms, start, count);
             long most = Math.Max(1, CandidateBytes / (slots * sizeof(ulong)));
             for (long query = 0; query < q; query += most)
             {
                 long part = Math.Min(most, q - query);
                 ArenaMark mark = Scratch.Mark();
-                new Sieve(this, queries.Slice(query, part), some, scales, slots, checked((int)k))
+                new Sieve(this, queries.Slice(query, part), some, scales, terms, slots, checked((int)k))
                     .Run(firstRow + start, scores.Slice(query, part), indices.Slice(query, part), merge || start > 0);
                 Scratch.Release(mark);
             }
         }
     }
+
+    /// <summary>The rows' numbers, where there are any.</summary>
+    private static Tensor Part(Tensor numbers, long start, long count) => numbers.IsEmpty ? default : numbers.Slice(start, count);
 
     /// <summary>The way of rows of so many bytes from the host; made when first needed, and again for rows that are larger than its pieces.</summary>
     private RowStream StreamOf(long rowBytes)
@@ -82,16 +85,16 @@ public sealed unsafe partial class CudaBackend
         private const int Growth = 4;
 
         private readonly CudaBackend _backend;
-        private readonly Tensor _rows, _rowScales, _packed, _keys, _counts, _kept, _state;
+        private readonly Tensor _rows, _rowScales, _rowTerms, _packed, _keys, _counts, _kept, _state;
         private readonly DType _plane, _type;
         private readonly int _columns;
         private readonly long _paddedQueries;
         private SearchArguments _arguments;
 
         /// <summary>Allocates from the backend's scratch.</summary>
-        public Sieve(CudaBackend backend, Tensor queries, Tensor rows, Tensor rowScales, long slots, int k)
+        public Sieve(CudaBackend backend, Tensor queries, Tensor rows, Tensor rowScales, Tensor rowTerms, long slots, int k)
         {
-            (_backend, _rows, _rowScales) = (backend, rows, rowScales);
+            (_backend, _rows, _rowScales, _rowTerms) = (backend, rows, rowScales, rowTerms);
             long count = queries.Shape[0], width = queries.Shape[1];
             int planeWidth = checked((int)((Math.Max(width, 1) + PlaneStep - 1) / PlaneStep * PlaneStep));
             bool hasSixteenBits = rows.DType is DType.F16 or DType.BF16;
@@ -171,7 +174,7 @@ public sealed unsafe partial class CudaBackend
         /// <summary>Candidates among <paramref name="count"/> rows from <paramref name="start"/> on.</summary>
         private void Score(long start, long count)
         {
-            Tensor rows = _rows.Slice(start, count), scales = _rowScales.IsEmpty ? default : _rowScales.Slice(start, count);
+            Tensor rows = _rows.Slice(start, count), scales = Part(_rowScales, start, count), terms = Part(_rowTerms, start, count);
             int width = _arguments.Width;
             if (!_packed.IsEmpty)
             {
@@ -185,7 +188,7 @@ public sealed unsafe partial class CudaBackend
             if (_columns == FewQueries)
             {
                 _backend.Launch("scoretopk", $"scoretopk_few_{Suffix(rows.DType)}", new Grid((count + FewRows - 1) / FewRows * columns), FewThreads, 0,
-                    [KernelArgument.Struct(ref _arguments), rows, (long)width, scales, (uint)start, count]);
+                    [KernelArgument.Struct(ref _arguments), rows, (long)width, scales, terms, (uint)start, count]);
                 return;
             }
 
@@ -196,7 +199,7 @@ public sealed unsafe partial class CudaBackend
                 _ => ("narrow", 128, 4 * (128 + 32) * 64 * 2),
             };
             _backend.Launch("scoretopk", $"scoretopk_{shape}_{Suffix(rows.DType)}", new Grid((count + ManyRows - 1) / ManyRows * columns), threads, sharedBytes,
-                [KernelArgument.Struct(ref _arguments), rows, (long)width, scales, (uint)start, (int)count]);
+                [KernelArgument.Struct(ref _arguments), rows, (long)width, scales, terms, (uint)start, (int)count]);
         }
 
         /// <summary>
@@ -208,7 +211,7 @@ public sealed unsafe partial class CudaBackend
             {
                 const int Warps = RowThreads / Warp;
                 long blocks = Math.Clamp(16L * _backend.Device.Multiprocessors / _arguments.QueryCount, 1, (_arguments.Slots + Warps - 1) / Warps);
-                Each($"scoretopk_rescore_{Suffix(_rows.DType)}", blocks, [KernelArgument.Struct(ref _arguments), _rows, _rowScales]);
+                Each($"scoretopk_rescore_{Suffix(_rows.DType)}", blocks, [KernelArgument.Struct(ref _arguments), _rows, _rowScales, _rowTerms]);
             }
 
             Each("scoretopk_pad", Math.Min(_arguments.Slots / RowThreads, 8), [KernelArgument.Struct(ref _arguments)]);

@@ -20,6 +20,8 @@ internal sealed class ScoreTopKTests(TestBackend backend)
             yield return new Case(1, 100, 20, 7, dtype);
             yield return new Case(9, 700, 33, 50, dtype);
             yield return new Case(3, 5, 64, 8, dtype);
+            foreach (int queries in (int[])[1, 9, 40]) yield return new Case(queries, 700, 33, 50, dtype) { HasTerms = true };
+            yield return new Case(12, 300, 40, 30, dtype) { HasTerms = true, HasScales = true };
         }
 
         foreach (int queries in (int[])[2, 3, 4, 5, 6, 7, 13]) yield return new Case(queries, 131, 48, 10, DType.F32);
@@ -41,13 +43,13 @@ internal sealed class ScoreTopKTests(TestBackend backend)
         for (int query = 0; query < c.Queries; query++)
         {
             (double Score, int Row)[] expected =
-                [.. data.Exact(query).Select((score, row) => (score, row)).OrderByDescending(s => s.score).ThenBy(s => s.row)];
+                [.. data.Exact(query).Select((score, row) => (score, row)).Where(s => !double.IsNaN(s.score)).OrderByDescending(s => s.score).ThenBy(s => s.row)];
             HashSet<long> seen = [];
             for (int place = 0; place < c.K; place++)
             {
                 float score = scores[query * c.K + place];
                 long index = indices[query * c.K + place];
-                if (place >= c.Rows)
+                if (place >= expected.Length)
                 {
                     Assert.That((score, index), Is.EqualTo((float.NegativeInfinity, -1L)));
                     continue;
@@ -188,12 +190,13 @@ internal sealed class ScoreTopKTests(TestBackend backend)
         t.Add("ids", new Shape(2, 1), DType.I64, new byte[16]);
         t.Add("ids2", new Shape(2, 2), DType.I64, new byte[32]);
         IBackend b = backend.Device.Value;
-        Assert.That(() => b.ScoreTopK(t["q"], t["wide"], default, 0, t["scores"], t["ids"], false), Throws.ArgumentException);
-        Assert.That(() => b.ScoreTopK(t["q"], t["rows"], t["scales"], 0, t["scores"], t["ids"], false), Throws.ArgumentException);
-        Assert.That(() => b.ScoreTopK(t["q"], t["bytes"], default, 0, t["scores"], t["ids"], false), Throws.ArgumentException);
-        Assert.That(() => b.ScoreTopK(t["q"], t["rows"], default, 0, t["scores"], t["ids2"], false), Throws.ArgumentException);
-        Assert.That(() => b.ScoreTopK(t["q"], t["rows"], default, -1, t["scores"], t["ids"], false), Throws.ArgumentException);
-        Assert.That(() => b.ScoreTopK(t["q"], t["rows"], default, 0, t["ids"], t["scores"], false), Throws.ArgumentException);
+        Assert.That(() => b.ScoreTopK(t["q"], t["wide"], default, default, 0, t["scores"], t["ids"], false), Throws.ArgumentException);
+        Assert.That(() => b.ScoreTopK(t["q"], t["rows"], t["scales"].Slice(0, 2), default, 0, t["scores"], t["ids"], false), Throws.ArgumentException);
+        Assert.That(() => b.ScoreTopK(t["q"], t["rows"], default, t["scales"].Slice(0, 2), 0, t["scores"], t["ids"], false), Throws.ArgumentException);
+        Assert.That(() => b.ScoreTopK(t["q"], t["bytes"], default, default, 0, t["scores"], t["ids"], false), Throws.ArgumentException);
+        Assert.That(() => b.ScoreTopK(t["q"], t["rows"], default, default, 0, t["scores"], t["ids2"], false), Throws.ArgumentException);
+        Assert.That(() => b.ScoreTopK(t["q"], t["rows"], default, default, -1, t["scores"], t["ids"], false), Throws.ArgumentException);
+        Assert.That(() => b.ScoreTopK(t["q"], t["rows"], default, default, 0, t["ids"], t["scores"], false), Throws.ArgumentException);
     }
 
     public enum Order
@@ -205,12 +208,18 @@ internal sealed class ScoreTopKTests(TestBackend backend)
         Levels,
     }
 
-    public sealed record Case(int Queries, int Rows, int Width, int K, DType DType);
+    public sealed record Case(int Queries, int Rows, int Width, int K, DType DType)
+    {
+        public bool HasTerms { get; init; }
+
+        public bool HasScales { get; init; } = DType == DType.I8;
+    }
 
     private sealed class Data
     {
         private readonly Case _case;
         private readonly double[] _scales;
+        private readonly double[] _terms;
 
         public Data(Case c, int seed, TestBackend backend)
         {
@@ -220,7 +229,12 @@ internal sealed class ScoreTopKTests(TestBackend backend)
             RowValues = c.DType == DType.I8
                 ? [.. random.Integers(c.Rows * c.Width, 255).Select(i => i - 127.0)]
                 : random.Normal(c.Rows * c.Width, 0.3, c.DType);
-            _scales = c.DType == DType.I8 ? random.Uniform(c.Rows, 0.001, 0.002) : [.. Enumerable.Repeat(1.0, c.Rows)];
+            _scales = c.DType == DType.I8 ? random.Uniform(c.Rows, 0.001, 0.002)
+                : c.HasScales ? random.Uniform(c.Rows, 0.5, 2) : [.. Enumerable.Repeat(1.0, c.Rows)];
+            // Runs of rows that are not searched, whole blocks among them, and single ones.
+            _terms = c.HasTerms
+                ? [.. random.Normal(c.Rows, 0.5).Select((term, row) => row % 7 == 3 || row is > 100 and < 400 ? double.NaN : term)]
+                : new double[c.Rows];
         }
 
         public TestBackend Backend { get; }
@@ -232,7 +246,7 @@ internal sealed class ScoreTopKTests(TestBackend backend)
         public int Alignment { get; set; } = 16;
 
         public double[] Exact(int query) =>
-            [.. Enumerable.Range(0, _case.Rows).Select(row => _scales[row] * Enumerable.Range(0, _case.Width)
+            [.. Enumerable.Range(0, _case.Rows).Select(row => _terms[row] + _scales[row] * Enumerable.Range(0, _case.Width)
                 .Sum(i => Queries[query * _case.Width + i] * RowValues[row * _case.Width + i]))];
 
         public (float[] Scores, long[] Indices) Search(long firstRow, int firstQuery = 0, int? queries = null) =>
@@ -251,15 +265,17 @@ internal sealed class ScoreTopKTests(TestBackend backend)
                 t.Add("queries", new Shape(_case.Queries, _case.Width), DType.F32, Storage.Pack(Queries, DType.F32));
                 t.Add("rows", new Shape(_case.Rows, _case.Width), _case.DType,
                     bytes ? [.. RowValues.Select(value => (byte)(sbyte)value)] : Storage.Pack(RowValues, _case.DType));
+                if (_case.HasTerms) t.Add("terms", new Shape(_case.Rows), DType.F32, Storage.Pack(_terms, DType.F32));
                 t.Add("scales", new Shape(_case.Rows), DType.F32, Storage.Pack(_scales, DType.F32));
                 t.Add("scores", new Shape(queries, _case.K), DType.F32, new byte[scores.Length * 4]);
                 t.Add("indices", new Shape(queries, _case.K), DType.I64, new byte[indices.Length * 8]);
                 bool merge = false;
                 foreach ((int first, int count) in shards)
                 {
-                    Tensor scales = bytes ? t["scales"].Slice(first, count) : default;
+                    Tensor scales = _case.HasScales ? t["scales"].Slice(first, count) : default;
+                    Tensor terms = _case.HasTerms ? t["terms"].Slice(first, count) : default;
                     Tensor some = t["queries"].Slice(firstQuery, queries), rows = t["rows"].Slice(first, count);
-                    device.ScoreTopK(some, rows, scales, firstRow + first, t["scores"], t["indices"], merge);
+                    device.ScoreTopK(some, rows, scales, terms, firstRow + first, t["scores"], t["indices"], merge);
                     merge = true;
                 }
 

@@ -37,6 +37,7 @@ internal sealed class RowStreamTests
         t.Add("queries", new Shape(Queries, Width), DType.F32, Storage.Pack(random.Normal(Queries * Width), DType.F32));
         t.Add("rows", new Shape(count, Width), dtype, bytes);
         if (dtype == DType.I8) t.Add("scales", new Shape(count), DType.F32, Storage.Pack(random.Uniform(count, 0.001, 0.002), DType.F32));
+        t.Add("terms", new Shape(count), DType.F32, Storage.Pack([.. random.Normal(count).Select((term, row) => row % 5 == 2 ? double.NaN : term)], DType.F32));
         t.Add("scores", new Shape(Queries, K), DType.F32, new byte[Queries * K * sizeof(float)]);
         t.Add("indices", new Shape(Queries, K), DType.I64, new byte[Queries * K * sizeof(long)]);
         using CpuMemory host = new(bytes.Length);
@@ -45,9 +46,9 @@ internal sealed class RowStreamTests
 
         (byte[], byte[]) Search(Tensor rows)
         {
-            device.ScoreTopK(t["queries"], rows, t["scales"], 500, t["scores"], t["indices"], merge: false);
+            device.ScoreTopK(t["queries"], rows, t["scales"], t["terms"], 500, t["scores"], t["indices"], merge: false);
             // A second time, with lists that these rows are in: each stands there twice.
-            device.ScoreTopK(t["queries"], rows, t["scales"], 5000, t["scores"], t["indices"], merge: true);
+            device.ScoreTopK(t["queries"], rows, t["scales"], t["terms"], 5000, t["scores"], t["indices"], merge: true);
             t.CheckGuards();
             return (t.Download("scores"), t.Download("indices"));
         }

@@ -37,7 +37,7 @@ internal static class SearchCases
             (Tensor rows, Tensor scales) = data.Rows(dtype, count, width);
             (Tensor questions, Tensor scores, Tensor indices) =
                 (data.Normal(DType.F32, 1, queries, width), data.New(DType.F32, queries, k), data.New(DType.I64, queries, k));
-            return () => data.Backend.ScoreTopK(questions, rows, scales, 0, scores, indices, merge: false);
+            return () => data.Backend.ScoreTopK(questions, rows, scales, default, 0, scores, indices, merge: false);
         });
     }
 }

@@ -15,9 +15,9 @@ public sealed unsafe partial class CpuBackend
     private const long RowBlockBytes = 192 << 10;
 
     /// <inheritdoc/>
-    public void ScoreTopK(Tensor queries, Tensor rows, Tensor rowScales, long firstRow, Tensor scores, Tensor indices, bool merge)
+    public void ScoreTopK(Tensor queries, Tensor rows, Tensor rowScales, Tensor rowTerms, long firstRow, Tensor scores, Tensor indices, bool merge)
     {
-        (long q, long n, long d, long k) = OpChecks.ScoreTopK(queries, rows, rowScales, firstRow, scores, indices);
+        (long q, long n, long d, long k) = OpChecks.ScoreTopK(queries, rows, rowScales, rowTerms, firstRow, scores, indices);
         if (!merge)
         {
             scores.AsSpan<float>().Fill(float.NegativeInfinity);
@@ -34,7 +34,7 @@ public sealed unsafe partial class CpuBackend
                 ScorePass(new ScorePlan(
                     Pointer<float>(queries) + query * d, (int)Math.Min(queriesPerPass, q - query),
                     Pointer<byte>(rows) + start * d * rows.DType.Size(), rows.DType, rowScales.IsEmpty ? null : Pointer<float>(rowScales) + start,
-                    count, d, firstRow + start, k, checked((int)room), Pointer<float>(scores) + query * k, Pointer<long>(indices) + query * k));
+                    rowTerms.IsEmpty ? null : Pointer<float>(rowTerms) + start, count, d, firstRow + start, k, checked((int)room), Pointer<float>(scores) + query * k, Pointer<long>(indices) + query * k));
             }
         }
     }
@@ -67,8 +67,8 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <summary>One pass: some queries, all rows.</summary>
-    private readonly struct ScorePlan(float* queries, int queryCount, byte* rows, DType dtype, float* scales, long n, long d, long firstRow, long k,
-        int room, float* scores, long* indices)
+    private readonly struct ScorePlan(float* queries, int queryCount, byte* rows, DType dtype, float* scales, float* terms, long n, long d, long firstRow,
+        long k, int room, float* scores, long* indices)
     {
         public float* QueryData => queries;
 
@@ -79,6 +79,8 @@ public sealed unsafe partial class CpuBackend
         public DType DType => dtype;
 
         public float* Scales => scales;
+
+        public float* Terms => terms;
 
         public long N => n;
 
@@ -106,6 +108,7 @@ public sealed unsafe partial class CpuBackend
             for (long first = Take(); first < plan.N; first = Take())
             {
                 int count = (int)Math.Min(rowsPerBlock, plan.N - first);
+                if (plan.Terms != null && AreExcluded(plan.Terms + first, count)) continue;
                 byte* rows = plan.Rows + first * plan.D * plan.DType.Size();
                 switch (plan.DType)
                 {
@@ -144,14 +147,22 @@ public sealed unsafe partial class CpuBackend
             for (; i < elements; i++) block[i] = (float)((Half*)rows)[i];
         }
 
+        private static bool AreExcluded(float* terms, int count)
+        {
+            int i = 0;
+            while (i < count && float.IsNaN(terms[i])) i++;
+            return i == count;
+        }
+
         private void Collect(Candidates* list, float* scores, long first, int count)
         {
-            float* scales = plan.Scales == null ? null : plan.Scales + first;
+            float* scales = plan.Scales == null ? null : plan.Scales + first, terms = plan.Terms == null ? null : plan.Terms + first;
             int i = 0;
             for (; i <= count - 16; i += 16)
             {
                 Vector512<float> values = Vector512.Load(scores + i);
                 if (scales != null) values *= Vector512.Load(scales + i);
+                if (terms != null) values += Vector512.Load(terms + i);
                 ulong mask = Vector512.GreaterThanOrEqual(values, Vector512.Create(list->Threshold)).ExtractMostSignificantBits();
                 for (; mask != 0; mask &= mask - 1)
                 {
@@ -163,6 +174,7 @@ public sealed unsafe partial class CpuBackend
             for (; i < count; i++)
             {
                 float value = scales == null ? scores[i] : scores[i] * scales[i];
+                if (terms != null) value += terms[i];
                 if (value >= list->Threshold) list->Add(value, (uint)(first + i));
             }
         }

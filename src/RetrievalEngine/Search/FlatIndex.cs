@@ -99,7 +99,7 @@ public sealed class FlatIndex
             for (int i = 0; i < _shards.Length; i++)
             {
                 cancellation.ThrowIfCancellationRequested();
-                _backend.ScoreTopK(queriesIn, _shards[i].Rows, _shards[i].Scales, firstRow, scoresOut, rowsOut, merge: i > 0);
+                _backend.ScoreTopK(queriesIn, _shards[i].Rows, _shards[i].Scales, default, firstRow, scoresOut, rowsOut, merge: i > 0);
                 firstRow += _shards[i].Rows.Shape[0];
             }
 
