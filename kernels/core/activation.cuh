@@ -2,7 +2,7 @@
 #pragma once
 #include "types.cuh"
 
-constexpr int kActivationNone = 0, kActivationSilu = 1, kActivationGeluErf = 2, kActivationGeluTanh = 3, kActivationRelu = 4;
+constexpr int kActivationNone = 0, kActivationSilu = 1, kActivationGeluErf = 2, kActivationGeluTanh = 3, kActivationRelu = 4, kActivationTanh = 5;
 
 // σ(x), and 1 - σ(x) with all its digits; neither overflows.
 DEVICE float sigmoid(float x, float& complement) {
@@ -32,6 +32,11 @@ DEVICE float activate(float x, float& slope) {
     } else if constexpr (Kind == kActivationRelu) {
         slope = x > 0.0f ? 1.0f : 0.0f;
         return x < 0.0f ? 0.0f : x;
+    } else if constexpr (Kind == kActivationTanh) {
+        // 1 - tanh² = 4 σ(2x) σ(-2x), with all its digits where tanh is near 1.
+        float complement, s = sigmoid(2.0f * x, complement);
+        slope = 4.0f * s * complement;
+        return tanhf(x);
     } else {
         slope = 1.0f;
         return x;
@@ -54,6 +59,7 @@ DEVICE void for_activation(int kind, const Body& body) {
         case kActivationGeluErf: return body(Constant<kActivationGeluErf>());
         case kActivationGeluTanh: return body(Constant<kActivationGeluTanh>());
         case kActivationRelu: return body(Constant<kActivationRelu>());
+        case kActivationTanh: return body(Constant<kActivationTanh>());
         default: return body(Constant<kActivationNone>());
     }
 }

@@ -17,4 +17,7 @@ public enum Activation
 
     /// <summary>max(x, 0).</summary>
     Relu,
+
+    /// <summary>tanh x (BERT's pooler).</summary>
+    Tanh,
 }

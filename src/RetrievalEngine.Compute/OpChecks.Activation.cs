@@ -22,5 +22,5 @@ public static partial class OpChecks
     }
 
     private static void RequireActivation(string op, Activation activation) =>
-        Require(activation is >= Activation.None and <= Activation.Relu, op, $"activation {activation} does not exist");
+        Require(activation is >= Activation.None and <= Activation.Tanh, op, $"activation {activation} does not exist");
 }

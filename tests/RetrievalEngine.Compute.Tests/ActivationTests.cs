@@ -12,7 +12,7 @@ internal sealed class ActivationTests(TestBackend backend)
 {
     private static IEnumerable<Case> Cases()
     {
-        foreach (Activation activation in (Activation[])[Activation.None, Activation.Silu, Activation.GeluErf, Activation.GeluTanh, Activation.Relu])
+        foreach (Activation activation in (Activation[])[Activation.None, Activation.Silu, Activation.GeluErf, Activation.GeluTanh, Activation.Relu, Activation.Tanh])
         {
             foreach (int count in Sizes.VectorOrNone) yield return new Case(activation, count, 1.5);
             yield return new Case(activation, 3001, 5);

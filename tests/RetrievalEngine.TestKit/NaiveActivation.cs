@@ -17,6 +17,7 @@ public static class NaiveActivation
         Activation.GeluErf => x * 0.5 * (1 + Erf(x / Math.Sqrt(2))),
         Activation.GeluTanh => 0.5 * x * (1 + Math.Tanh(s_rootTwoOverPi * (x + 0.044715 * x * x * x))),
         Activation.Relu => Math.Max(x, 0),
+        Activation.Tanh => Math.Tanh(x),
         _ => throw new ArgumentOutOfRangeException(nameof(activation)),
     };
 
@@ -35,6 +36,8 @@ public static class NaiveActivation
                 return 0.5 * (1 + tanh) + 0.5 * x * (1 - tanh * tanh) * s_rootTwoOverPi * (1 + 3 * 0.044715 * x * x);
             case Activation.Relu:
                 return x > 0 ? 1 : 0;
+            case Activation.Tanh:
+                return 1 / (Math.Cosh(x) * Math.Cosh(x));
             default:
                 return 1;
         }

@@ -24,6 +24,9 @@ public sealed unsafe partial class CpuBackend
             case Activation.Relu:
                 Map(default(Value<Relu>), from, to, x.Count);
                 break;
+            case Activation.Tanh:
+                Map(default(Value<Tanh>), from, to, x.Count);
+                break;
             default:
                 Map(default(Value<Identity>), from, to, x.Count);
                 break;
@@ -50,6 +53,9 @@ public sealed unsafe partial class CpuBackend
             case Activation.Relu:
                 Map(default(TimesSlope<Relu>), from, at, to, x.Count);
                 break;
+            case Activation.Tanh:
+                Map(default(TimesSlope<Tanh>), from, at, to, x.Count);
+                break;
             default:
                 Map(default(TimesSlope<Identity>), from, at, to, x.Count);
                 break;
@@ -72,6 +78,9 @@ public sealed unsafe partial class CpuBackend
                 break;
             case Activation.Relu:
                 MapRow(default(Value<Relu>), x, y, count);
+                break;
+            case Activation.Tanh:
+                MapRow(default(Value<Tanh>), x, y, count);
                 break;
             default:
                 if (x != y) MapRow(default(Value<Identity>), x, y, count);

@@ -25,6 +25,9 @@ public sealed unsafe partial class CpuBackend
             case Activation.Relu:
                 Map(default(Gated<Relu>), g, u, to, y.Count);
                 break;
+            case Activation.Tanh:
+                Map(default(Gated<Tanh>), g, u, to, y.Count);
+                break;
             default:
                 Map(default(Gated<Identity>), g, u, to, y.Count);
                 break;
@@ -48,6 +51,9 @@ public sealed unsafe partial class CpuBackend
                 break;
             case Activation.Relu:
                 GatedBackward<Relu>(dy, gate, up, dgate, dup);
+                break;
+            case Activation.Tanh:
+                GatedBackward<Tanh>(dy, gate, up, dgate, dup);
                 break;
             default:
                 GatedBackward<Identity>(dy, gate, up, dgate, dup);

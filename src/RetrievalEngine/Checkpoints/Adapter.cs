@@ -105,24 +105,22 @@ public sealed class Adapter : IDisposable
     public float[] ReadSaved(string canonical) => Weights.ReadFloat32(Root + Saved.StoredName(canonical));
 
     /// <summary>
-    /// Writes an adapter into <paramref name="folder"/>, each file in one step. <paramref name="tensors"/> go by canonical names:
-    /// <see cref="NameOfA"/> and <see cref="NameOfB"/> of a module, and weights of <c>modules_to_save</c>. <paramref name="modulePrefix"/> is what
-    /// the class that will load it puts before the backbone: nothing for a bare model, <c>model.</c> or <c>bert.</c> for one with a head.
+    /// Writes an adapter into <paramref name="folder"/>, each file in one step. <paramref name="tensors"/> are
+    /// <see cref="NameOfA"/> and <see cref="NameOfB"/> of a module, and weights of <c>modules_to_save</c>, by the names of the class that will load
+    /// it: canonical for a bare model, the backbone's with <c>model.</c> or <c>bert.</c> before for one with a head.
     /// </summary>
     /// <exception cref="InputException">The folder cannot be written.</exception>
-    public static void Save(string folder, AdapterConfig config, IReadOnlyCollection<TensorSource> tensors, string modulePrefix)
+    public static void Save(string folder, AdapterConfig config, IReadOnlyCollection<TensorSource> tensors)
     {
         ArgumentNullException.ThrowIfNull(config);
         ArgumentNullException.ThrowIfNull(tensors);
-        TensorSource[] stored = [.. tensors.Select(tensor => tensor.Renamed(Root + (IsLora(tensor.Name) ? modulePrefix : "") + tensor.Name))];
+        TensorSource[] stored = [.. tensors.Select(tensor => tensor.Renamed(Root + tensor.Name))];
         SafeTensorsWriter.Write(Path.Combine(folder, WeightsFile), stored, CheckpointWriter.Metadata);
         AtomicFile.WriteText(Path.Combine(folder, AdapterConfig.FileName), config.ToJson());
     }
 
     /// <inheritdoc/>
     public void Dispose() => Weights.Dispose();
-
-    private static bool IsLora(string name) => name.EndsWith(SuffixA, StringComparison.Ordinal) || name.EndsWith(SuffixB, StringComparison.Ordinal);
 
     private static AdapterModule Module(AdapterConfig config, TensorFile weights, string name, string stored)
     {

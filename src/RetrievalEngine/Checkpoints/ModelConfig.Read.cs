@@ -15,15 +15,14 @@ public sealed partial record ModelConfig
     private static readonly HashSet<string> s_withoutEffect = new(StringComparer.Ordinal)
     {
         "_attn_implementation_autoset", "_name_or_path", "attention_dropout", "attention_probs_dropout_prob", "attn_implementation",
-        "bad_words_ids", "cache_implementation", "chunk_size_feed_forward", "classifier_activation", "classifier_bias", "classifier_dropout",
-        "classifier_pooling", "cls_token_id", "cross_attention_hidden_size", "decoder_bias", "decoder_start_token_id", "dense_act_fn",
+        "bad_words_ids", "cache_implementation", "chunk_size_feed_forward", "classifier_dropout", "cls_token_id", "cross_attention_hidden_size", "decoder_bias", "decoder_start_token_id", "dense_act_fn",
         "deterministic_flash_attn", "do_sample", "dropout_rate", "dtype", "embd_pdrop", "embedding_dropout", "final_logit_softcapping",
         "finetuning_task", "gradient_checkpointing", "hidden_act", "hidden_dropout_prob", "initializer_cutoff_factor", "initializer_factor",
         "is_gated_act", "label2id", "length_penalty", "mask_token_id", "max_length", "max_new_tokens", "max_window_layers", "min_length",
         "mlp_dropout", "n_positions", "name_or_path", "num_beams", "num_decoder_layers", "num_return_sequences", "output_attentions",
         "output_hidden_states", "output_past", "output_scores", "prefix", "pretraining_tp", "problem_type", "reference_compile",
         "remove_invalid_values", "repad_logits_with_grad", "repetition_penalty", "resid_pdrop", "return_dict", "return_dict_in_generate",
-        "scale_decoder_outputs", "sep_token_id", "sparse_pred_ignore_index", "sparse_prediction", "task_specific_params", "temperature",
+        "sbert_ce_default_activation_function", "scale_decoder_outputs", "sentence_transformers", "sep_token_id", "sparse_pred_ignore_index", "sparse_prediction", "task_specific_params", "temperature",
         "tf_legacy_loss", "tie_encoder_decoder", "tokenizer_class", "top_k", "top_p", "torch_dtype", "torchscript", "transformers_version",
         "use_bfloat16", "use_cache",
     };
@@ -103,6 +102,9 @@ public sealed partial record ModelConfig
             BosTokenId = ReadTokenId(fields, "bos_token_id"),
             EosTokenId = ReadTokenId(fields, "eos_token_id"),
             NumLabels = ReadLabels(fields),
+            ClassifierPooling = ReadClassifierPooling(fields),
+            ClassifierActivation = ReadClassifierActivation(fields),
+            ClassifierBias = fields.Flag("classifier_bias", false),
             InitializerRange = fields.Number("initializer_range", 0.02, 0, 1000),
             UnknownFields = [.. fields.Unasked.Where(name => !s_withoutEffect.Contains(name))],
         };
@@ -274,6 +276,19 @@ public sealed partial record ModelConfig
             throw fields.Error(name, $"must be a token id, not {JsonFields.Shorten(value)}");
         // Early Llama checkpoints write -1 for "none".
         return id == -1 ? null : id;
+    }
+
+    private static Pooling ReadClassifierPooling(JsonFields fields) => fields.TextOrNull("classifier_pooling") switch
+    {
+        null or "cls" => Pooling.Cls,
+        "mean" => Pooling.Mean,
+        string other => throw fields.Error("classifier_pooling", $"is \"{other}\"; supported are cls and mean"),
+    };
+
+    private static Activation ReadClassifierActivation(JsonFields fields)
+    {
+        string name = fields.TextOrNull("classifier_activation") ?? "gelu";
+        return ToActivation(name) ?? throw fields.Error("classifier_activation", $"is \"{name}\"; supported are {KnownActivations}");
     }
 
     private static int ReadLabels(JsonFields fields)

@@ -121,6 +121,15 @@ public sealed partial record ModelConfig
     /// <summary>Outputs of a classification head.</summary>
     public required int NumLabels { get; init; }
 
+    /// <summary>Encoders: which hidden state a classification head takes.</summary>
+    public Pooling ClassifierPooling { get; init; } = Pooling.Cls;
+
+    /// <summary>ModernBERT: the activation of its classification head.</summary>
+    public Activation ClassifierActivation { get; init; } = Activation.GeluErf;
+
+    /// <summary>ModernBERT: whether the dense map of its classification head has a bias.</summary>
+    public bool ClassifierBias { get; init; }
+
     /// <summary>Standard deviation of fresh weights.</summary>
     public required double InitializerRange { get; init; }
 
@@ -143,6 +152,17 @@ public sealed partial record ModelConfig
 
     /// <summary>Reads the text of a <c>config.json</c>; messages call it <paramref name="where"/>.</summary>
     public static ModelConfig Parse(ReadOnlySpan<byte> json, string where) => Read(JsonFields.Parse(json, where));
+
+    /// <summary>The configuration of the same backbone with a head of one label, saved by the class <paramref name="architecture"/>.</summary>
+    public ModelConfig AsReranker(string architecture)
+    {
+        JsonObject root = JsonNode.Parse(Json)!.AsObject();
+        root["architectures"] = new JsonArray(architecture);
+        root["id2label"] = new JsonObject { ["0"] = "LABEL_0" };
+        root["label2id"] = new JsonObject { ["LABEL_0"] = 0 };
+        root.Remove("num_labels");
+        return Parse(System.Text.Encoding.UTF8.GetBytes(root.ToJsonString()), FileName);
+    }
 
     /// <summary>
     /// The text of a <c>config.json</c> for the same model with weights stored as <paramref name="dtype"/>, saved by the class

@@ -19,14 +19,15 @@ internal sealed class AttentionBlock(
     /// <summary>y [T, H] from x [T, H].</summary>
     public Tensor Forward(Tensor x, BatchTensors batch, ulong seed, Arena arena, out Saved saved)
     {
-        long tokens = x.Shape[0];
         Tensor[] qkv = _qkv.Forward(x, Seeds.Derive(seed, 0), arena, out LinearGroup.Saved qkvSaved);
         Tensor q = Heads(qkv[0]), k = Heads(qkv[1]), v = Heads(qkv[2]);
         (Norm.Saved Query, Norm.Saved Key) normsSaved = default;
         if (HeadNorms is { } norms) (q, k) = (Normalize(norms.Query, q, arena, out normsSaved.Query), Normalize(norms.Key, k, arena, out normsSaved.Key));
         Rotate(q, k, batch, inverse: false);
-        Tensor o = arena.Allocate(q.Shape, backend.ActivationDType), lse = arena.Allocate(new Shape(_heads, tokens));
-        backend.AttentionForward(q, k, v, batch.CuSeqLens, batch.MaxSeqLen, options, RelativeBias?.Value ?? default, o, lse);
+        if (batch.Shared is { } whole) (q, k, v) = (Gather(q, whole.Rows, arena), Gather(k, whole.Rows, arena), Gather(v, whole.Rows, arena));
+        Tensor o = arena.Allocate(q.Shape, backend.ActivationDType), lse = arena.Allocate(new Shape(_heads, q.Shape[0]));
+        backend.AttentionForward(q, k, v, batch.Shared?.CuSeqLens ?? batch.CuSeqLens, batch.MaxSeqLen, options, RelativeBias?.Value ?? default, o, lse);
+        if (batch.Shared is { } pieces) o = Gather(o, pieces.Back, arena);
         Tensor[] y = _output.Forward(Flat(o), Seeds.Derive(seed, 1), arena, out LinearGroup.Saved outputSaved);
         saved = new Saved(qkvSaved, normsSaved.Query, normsSaved.Key, q, k, v, o, lse, outputSaved);
         return y[0];
@@ -57,6 +58,14 @@ internal sealed class AttentionBlock(
     private static Tensor Rows(Tensor heads) => heads.Reshape(heads.Shape[0] * heads.Shape[1], heads.Shape[2]);
 
     private Tensor Heads(Tensor flat) => flat.Reshape(flat.Shape[0], flat.Shape[1] / headDim, headDim);
+
+    /// <summary>Rows <paramref name="ids"/> [E] I32 of x [T, heads, D], copied.</summary>
+    private Tensor Gather(Tensor x, Tensor ids, Arena arena)
+    {
+        Tensor y = arena.Allocate(new Shape(ids.Count, x.Shape[1], x.Shape[2]), backend.ActivationDType);
+        backend.EmbeddingForward(Flat(x), ids, 1, Flat(y), accumulate: false);
+        return y;
+    }
 
     private Tensor Normalize(Norm norm, Tensor x, Arena arena, out Norm.Saved saved)
     {

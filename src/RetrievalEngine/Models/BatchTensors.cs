@@ -9,7 +9,9 @@ namespace RetrievalEngine.Models;
 /// <param name="TypeIds">[T] I32: segment of each token, 0 for single texts.</param>
 /// <param name="CuSeqLens">[B+1] I32.</param>
 /// <param name="MaxSeqLen">Length of the longest sequence.</param>
-internal sealed record BatchTensors(Tensor TokenIds, Tensor PositionIds, Tensor TypeIds, Tensor CuSeqLens, int MaxSeqLen)
+/// <param name="Shared">Rows [E], CuSeqLens [N+1] and Back [T] I32 of sequences that share beginnings; null where none do.</param>
+internal sealed record BatchTensors(
+    Tensor TokenIds, Tensor PositionIds, Tensor TypeIds, Tensor CuSeqLens, int MaxSeqLen, (Tensor Rows, Tensor CuSeqLens, Tensor Back)? Shared)
 {
     /// <summary>Number of tokens T.</summary>
     public long Tokens => TokenIds.Shape[0];
@@ -29,7 +31,8 @@ internal sealed record BatchTensors(Tensor TokenIds, Tensor PositionIds, Tensor 
         }
 
         int[] positions = paddingId is { } padding ? CountFrom(padding, batch) : batch.PositionIds;
-        return new BatchTensors(Put(batch.TokenIds), Put(positions), Put(batch.TypeIds), Put(batch.CuSeqLens), batch.MaxSeqLen);
+        return new BatchTensors(Put(batch.TokenIds), Put(positions), Put(batch.TypeIds), Put(batch.CuSeqLens), batch.MaxSeqLen,
+            batch.Shared is { } shared ? (Put(shared.Rows), Put(shared.CuSeqLens), Put(shared.Back)) : null);
     }
 
     private static int[] CountFrom(int padding, PackedBatch batch)

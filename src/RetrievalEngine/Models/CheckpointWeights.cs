@@ -8,8 +8,9 @@ namespace RetrievalEngine.Models;
 
 /// <summary>
 /// Weights of a Hugging Face folder. On the CPU matrices view the mapped file. What does not fit is collected and named when the network is complete.
+/// What the checkpoint lacks comes from <paramref name="fresh"/> where <paramref name="mayBeFresh"/> says so: parts of a head.
 /// </summary>
-internal sealed class CheckpointWeights(Checkpoint checkpoint, string modelType) : IWeightSource
+internal sealed class CheckpointWeights(Checkpoint checkpoint, string modelType, IWeightSource? fresh = null, Func<string, bool>? mayBeFresh = null) : IWeightSource
 {
     private const int NamedProblems = 20;
 
@@ -28,6 +29,7 @@ internal sealed class CheckpointWeights(Checkpoint checkpoint, string modelType)
     public Tensor Load(IBackend backend, string name, Shape shape, ICollection<IDisposable> owned)
     {
         string canonical = !checkpoint.Names.Contains(name) && s_aliases.TryGetValue(name, out string? alias) ? alias : name;
+        if (fresh is not null && mayBeFresh!(name) && IsHead(name) && !checkpoint.Names.Contains(canonical)) return fresh.Load(backend, name, shape, owned);
         if (Problem(canonical, shape) is { } problem)
         {
             _problems.Add(problem);
@@ -48,7 +50,7 @@ internal sealed class CheckpointWeights(Checkpoint checkpoint, string modelType)
         HashSet<string> known = [.. used, .. s_aliases.Where(pair => used.Contains(pair.Key)).Select(pair => pair.Value)];
         foreach (string name in checkpoint.Names.Canonical)
         {
-            if (known.Contains(name) || s_heads.Any(head => name.StartsWith(head, StringComparison.Ordinal))) continue;
+            if (known.Contains(name) || IsHead(name)) continue;
             if (!s_buffers.Any(suffix => name.EndsWith(suffix, StringComparison.Ordinal))) _problems.Add($"\"{checkpoint.Names.StoredName(name)}\" does not belong to it");
         }
 
@@ -57,6 +59,8 @@ internal sealed class CheckpointWeights(Checkpoint checkpoint, string modelType)
 
     /// <inheritdoc/>
     public void Dispose() => checkpoint.Dispose();
+
+    private static bool IsHead(string name) => s_heads.Any(head => name.StartsWith(head, StringComparison.Ordinal));
 
     private string? Problem(string name, Shape shape)
     {

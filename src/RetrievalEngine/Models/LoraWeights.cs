@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Linq;
 using RetrievalEngine.Checkpoints;
 using RetrievalEngine.Compute;
+using RetrievalEngine.Models.Families;
 
 namespace RetrievalEngine.Models;
 
@@ -21,7 +22,7 @@ public static class LoraWeights
         ArgumentNullException.ThrowIfNull(backend);
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(config);
-        Linear[] targets = [.. model.Linears.Where(linear => config.Targets(linear.Name))];
+        Linear[] targets = [.. model.Linears.Where(linear => config.Targets(linear.Name) && !config.Saves(linear.Name))];
         if (targets.Length == 0)
         {
             IEnumerable<string> ends = model.Linears.Select(linear => linear.Name[(linear.Name.LastIndexOf('.') + 1)..]).Distinct();
@@ -46,27 +47,51 @@ public static class LoraWeights
         ArgumentNullException.ThrowIfNull(backend);
         ArgumentNullException.ThrowIfNull(model);
         using Adapter adapter = Adapter.Load(folder);
-        if (adapter.Saved.Canonical.Count > 0)
-            throw new InputException($"{folder}: the adapter replaces {string.Join(", ", adapter.Saved.Canonical)} (modules_to_save), which a retriever does not have");
+        Load(backend, model, adapter);
+        return adapter.Config;
+    }
+
+    /// <summary>Puts <paramref name="adapter"/> on <paramref name="model"/>: LoRA on linear maps, and whole weights of a score head.</summary>
+    internal static void Load(IBackend backend, Transformer model, Adapter adapter)
+    {
+        string folder = adapter.Folder;
+        foreach (string name in adapter.Saved.Canonical)
+        {
+            Parameter? parameter = model.Head?.Parameters.FirstOrDefault(p => p.Name == name);
+            if (parameter is null) throw new InputException($"{folder}: the adapter replaces {name} (modules_to_save), which {(model.Head is null ? "a retriever" : "the model")} does not have");
+            Replace(backend, model, parameter, adapter.ReadSaved(name), $"{folder}: {name}");
+        }
+
         Dictionary<string, Linear> linears = model.Linears.ToDictionary(linear => linear.Name, StringComparer.Ordinal);
         foreach (AdapterModule module in adapter.Modules)
         {
-            // BERT's pooler is a head: PEFT adapts it where a target's name fits, but no hidden state passes through it.
-            if (module.Name.StartsWith("pooler.", StringComparison.Ordinal)) continue;
+            // BERT's pooler is a head: PEFT adapts it where a target's name fits, but nothing of a retriever passes through it.
+            if (model.Head is null && module.Name.StartsWith("pooler.", StringComparison.Ordinal)) continue;
             if (!linears.TryGetValue(module.Name, out Linear? linear)) throw new InputException($"{folder}: the adapter is for {module.Name}, which the model does not have");
             if (module.Inputs != linear.Inputs || module.Outputs != linear.Outputs)
                 throw new InputException($"{folder}: the adapter of {module.Name} maps {module.Inputs} to {module.Outputs} but the model maps {linear.Inputs} to {linear.Outputs}");
             Attach(backend, model, linear, adapter.Weights.ReadFloat32(module.A.Name), adapter.Weights.ReadFloat32(module.B.Name), module.Rank, adapter.Config);
         }
-
-        return adapter.Config;
     }
 
-    /// <summary>Writes the adapters of <paramref name="model"/> as a PEFT folder, each file in one step.</summary>
+    /// <summary>
+    /// Writes the adapters of <paramref name="model"/>, and what of its head <paramref name="config"/> saves in full, as a PEFT folder, each file in one step.
+    /// </summary>
     public static void Save(IBackend backend, Transformer model, AdapterConfig config, string folder)
     {
         ArgumentNullException.ThrowIfNull(model);
-        Adapter.Save(folder, config, [.. model.LoraParameters.Select(p => TensorSource.FromTensor(p.Name, backend, p.Value, DType.F32))], modulePrefix: "");
+        ArgumentNullException.ThrowIfNull(config);
+        ScoreHeads? head = model.Head is null ? null : ScoreHeads.Of(model.Config.ModelType);
+        TensorSource Source(Parameter p) => TensorSource.FromTensor(head?.StoredName(p.Name) ?? p.Name, backend, p.Value, DType.F32);
+        Adapter.Save(folder, config, [.. model.LoraParameters.Select(Source), .. SavedParameters(model, config).Select(Source)]);
+    }
+
+    /// <summary>The parameters of the head that an adapter of <paramref name="config"/> holds in full: <c>modules_to_save</c>.</summary>
+    public static IReadOnlyList<Parameter> SavedParameters(Transformer model, AdapterConfig config)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(config);
+        return [.. (model.Head?.Parameters ?? []).Where(p => config.Saves(p.Name[..p.Name.LastIndexOf('.')]))];
     }
 
     /// <summary>W + scale · B·A as float32; <paramref name="weight"/> itself, widened, without an adapter.</summary>
@@ -78,6 +103,17 @@ public static class LoraWeights
         backend.Cast(weight, merged);
         if (lora is not null) backend.MatMul(lora.B.Value, lora.A.Value, merged, alpha: lora.Scale, accumulate: true);
         return backend.ToArray(merged);
+    }
+
+    private static void Replace(IBackend backend, Transformer model, Parameter parameter, float[] values, string where)
+    {
+        if (values.Length != parameter.Value.Count)
+            throw new InputException($"{where} has {values.Length} elements but the model's is {parameter.Value.Shape}");
+        DeviceMemory memory = backend.Allocate(values.Length * sizeof(float));
+        model.Own(memory);
+        Tensor tensor = new(memory, 0, parameter.Value.Shape, DType.F32);
+        backend.Upload<float>(values, tensor);
+        parameter.Value = tensor;
     }
 
     private static void Attach(IBackend backend, Transformer model, Linear linear, float[] a, float[] b, int rank, AdapterConfig config)

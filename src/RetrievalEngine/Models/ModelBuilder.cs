@@ -3,14 +3,15 @@ using System.Collections.Generic;
 using System.Linq;
 using RetrievalEngine.Checkpoints;
 using RetrievalEngine.Compute;
+using RetrievalEngine.Models.Families;
 
 namespace RetrievalEngine.Models;
 
 /// <summary>
 /// Takes weights by canonical name and shape while a family assembles its network, and collects what the network consists of. Unless <paramref name="exact"/>, matrices
-/// of another type than a 16-bit backend's are rounded to it once, as each product would do again and again.
+/// of another type than a 16-bit backend's are rounded to it once, as each product would do again and again. <paramref name="withHead"/> adds the family's score head.
 /// </summary>
-internal sealed class ModelBuilder(IBackend backend, IWeightSource weights, ModelConfig config, bool exact) : IDisposable
+internal sealed class ModelBuilder(IBackend backend, IWeightSource weights, ModelConfig config, bool exact, bool withHead) : IDisposable
 {
     private readonly List<Parameter> _parameters = [];
     private readonly List<Linear> _linears = [];
@@ -29,12 +30,14 @@ internal sealed class ModelBuilder(IBackend backend, IWeightSource weights, Mode
     /// <summary>A table that an op wants in F32.</summary>
     public Parameter WideParameter(string name, params ReadOnlySpan<long> shape) => Take(name, new Shape(shape), wide: true);
 
-    /// <summary>The linear map <paramref name="name"/> from <paramref name="inputs"/> to <paramref name="outputs"/>.</summary>
-    public Linear Linear(string name, long outputs, long inputs, bool bias)
+    /// <summary>
+    /// The linear map <paramref name="name"/> from <paramref name="inputs"/> to <paramref name="outputs"/>; LoRA can adapt it where it is <paramref name="adaptable"/>.
+    /// </summary>
+    public Linear Linear(string name, long outputs, long inputs, bool bias, bool adaptable = true)
     {
         Parameter weight = Parameter($"{name}.weight", outputs, inputs);
         Linear linear = new(name, weight, bias ? Parameter($"{name}.bias", outputs) : null);
-        _linears.Add(linear);
+        if (adaptable) _linears.Add(linear);
         return linear;
     }
 
@@ -68,10 +71,11 @@ internal sealed class ModelBuilder(IBackend backend, IWeightSource weights, Mode
     /// <summary>The finished network.</summary>
     public Transformer Build(InputEmbedding embedding, TransformerLayer[] layers, Norm? finalNorm)
     {
+        ScoreHead? head = withHead ? ScoreHeads.Of(config.ModelType).Build(this) : null;
         weights.Complete(_parameters.Select(p => p.Name).ToHashSet());
         // The source last: on the CPU the weights view its files.
         _owned.Add(weights);
-        return new Transformer(backend, config, embedding, layers, finalNorm, _parameters, _linears, _owned);
+        return new Transformer(backend, config, embedding, layers, finalNorm, head, _parameters, _linears, _owned);
     }
 
     /// <summary>Gives everything back that was taken, for a network that was not finished.</summary>

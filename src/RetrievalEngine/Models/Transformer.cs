@@ -20,7 +20,7 @@ public sealed class Transformer : IDisposable
     private readonly Norm? _finalNorm;
     private readonly List<IDisposable> _owned;
 
-    internal Transformer(IBackend backend, ModelConfig config, InputEmbedding embedding, TransformerLayer[] layers, Norm? finalNorm,
+    internal Transformer(IBackend backend, ModelConfig config, InputEmbedding embedding, TransformerLayer[] layers, Norm? finalNorm, ScoreHead? head,
         IReadOnlyList<Parameter> parameters, IReadOnlyList<Linear> linears, List<IDisposable> owned)
     {
         _backend = backend;
@@ -29,6 +29,7 @@ public sealed class Transformer : IDisposable
         _finalNorm = finalNorm;
         _owned = owned;
         Config = config;
+        Head = head;
         Parameters = parameters;
         Linears = linears;
     }
@@ -48,7 +49,10 @@ public sealed class Transformer : IDisposable
     /// <summary>Number of layers.</summary>
     public int Depth => _layers.Length;
 
-    /// <summary>All weights of the backbone, adapters apart, in the order of the network.</summary>
+    /// <summary>What makes a score of the hidden states; null where the model is no reranker.</summary>
+    public ScoreHead? Head { get; }
+
+    /// <summary>All weights of backbone and head, adapters apart, in the order of the network.</summary>
     public IReadOnlyList<Parameter> Parameters { get; }
 
     /// <summary>All linear maps, in the order of the network: what LoRA can adapt.</summary>
@@ -64,6 +68,47 @@ public sealed class Transformer : IDisposable
     /// <exception cref="InputException">Missing, damaged, or of an unknown family.</exception>
     public static Transformer Load(IBackend backend, string folder, bool exact = false) =>
         Load(backend, folder, Path.Combine(folder, ModelConfig.FileName), exact);
+
+    /// <summary>
+    /// Reads a reranker: a folder of <c>*ForSequenceClassification</c> with one label, or another checkpoint of the family whose head the adapter
+    /// <paramref name="adapterFolder"/> holds; the adapter is attached. With <paramref name="seed"/> a head that neither has is drawn at random, to be trained.
+    /// </summary>
+    /// <param name="backend">Where it will run.</param>
+    /// <param name="folder">The checkpoint.</param>
+    /// <param name="adapterFolder">A PEFT folder, or null.</param>
+    /// <param name="seed">Of a fresh head; null where there must be one.</param>
+    /// <param name="exact">See <see cref="Load(IBackend, string, bool)"/>.</param>
+    /// <exception cref="InputException">Missing, damaged, of a family without rerankers, with several labels, or without a head.</exception>
+    public static Transformer LoadReranker(IBackend backend, string folder, string? adapterFolder = null, ulong? seed = null, bool exact = false)
+    {
+        ModelConfig given = ModelConfig.Load(folder), config = given.AsReranker(ScoreHeads.Of(given.ModelType).Architecture);
+        if (given.IsSequenceClassification && given.NumLabels != 1)
+            throw new InputException($"{folder}: the model sorts into {given.NumLabels} classes; a reranker has one label");
+        using Adapter? adapter = adapterFolder is null ? null : Adapter.Load(adapterFolder);
+        Checkpoint checkpoint = Checkpoint.Open(folder);
+        string score = $"{ScoreHeads.Of(config.ModelType).Score}.weight";
+        HashSet<string> replaced = [.. adapter?.Saved.Canonical ?? []];
+        if (seed is null && !checkpoint.Names.Contains(score) && !replaced.Contains(score))
+        {
+            checkpoint.Dispose();
+            throw new InputException(
+                $"{adapterFolder ?? folder} is no reranker: it has no score head ({score}); train one by `retrieval train --task reranker`, or name its adapter by --adapter");
+        }
+
+        RandomWeights fresh = new(config.InitializerRange, seed ?? 0);
+        Transformer model = Build(backend, new CheckpointWeights(checkpoint, config.ModelType, fresh, name => seed is not null || replaced.Contains(name)), config, exact, withHead: true);
+        try
+        {
+            model.Head!.Fresh = [.. model.Head.Parameters.Select(p => p.Name).Where(name => !checkpoint.Names.Contains(name) && !replaced.Contains(name))];
+            if (adapter is not null) LoraWeights.Load(backend, model, adapter);
+            return model;
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
+    }
 
     /// <summary>The same with the configuration from another file.</summary>
     internal static Transformer Load(IBackend backend, string folder, string configFile, bool exact = false)
@@ -83,6 +128,20 @@ public sealed class Transformer : IDisposable
 
     /// <summary>A network of <paramref name="config"/> whose weights take no memory and cannot be used: what it would consist of.</summary>
     internal static Transformer Plan(IBackend backend, ModelConfig config) => Build(backend, new PlannedWeights(), config, exact: true);
+
+    /// <summary>
+    /// Scores [B, 1] F32 of the sequences of <paramref name="batch"/>, for inference. They lie in <paramref name="arena"/>.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">The model has no <see cref="Head"/>.</exception>
+    /// <exception cref="InputException">As <see cref="Forward"/>.</exception>
+    public Tensor Score(PackedBatch batch, Arena arena)
+    {
+        if (Head is null) throw new InvalidOperationException("the model has no score head");
+        Tensor hidden = Forward(batch, arena), pooled = arena.Allocate(new Shape(batch.Sequences, HiddenSize)), cuSeqLens = arena.Allocate(new Shape(batch.CuSeqLens.Length), DType.I32);
+        _backend.Upload<int>(batch.CuSeqLens, cuSeqLens);
+        _backend.PoolForward(hidden, cuSeqLens, Head.Pooling, pooled);
+        return Head.Forward(pooled, seed: 0, arena, out _);
+    }
 
     /// <summary>Hidden states [T, H] after the final norm, for inference: nothing is kept. They lie in <paramref name="arena"/>.</summary>
     /// <exception cref="InputException">A token id beyond the word table, or a sequence longer than <see cref="MaxPositions"/>.</exception>
@@ -115,6 +174,7 @@ public sealed class Transformer : IDisposable
     {
         ArgumentNullException.ThrowIfNull(arena);
         Check(batch);
+        if (batch.Shared is not null) throw new ArgumentException("training computes every sequence whole");
         BatchTensors tensors = BatchTensors.Upload(_backend, batch, _embedding.PaddingId, arena);
         TransformerActivations kept = new(tensors, seed, _layers.Length) { IsCheckpointed = checkpoint };
         Tensor x = Hidden(tensors, arena);
@@ -169,9 +229,9 @@ public sealed class Transformer : IDisposable
     /// <summary>Ties the life of <paramref name="owned"/> to the model's.</summary>
     internal void Own(IDisposable owned) => _owned.Insert(0, owned);
 
-    private static Transformer Build(IBackend backend, IWeightSource weights, ModelConfig config, bool exact)
+    private static Transformer Build(IBackend backend, IWeightSource weights, ModelConfig config, bool exact, bool withHead = false)
     {
-        ModelBuilder builder = new(backend, weights, config, exact);
+        ModelBuilder builder = new(backend, weights, config, exact, withHead);
         try
         {
             return ModelFamilies.Build(config.ModelType, builder);
@@ -188,6 +248,7 @@ public sealed class Transformer : IDisposable
     private void Check(PackedBatch batch)
     {
         ArgumentNullException.ThrowIfNull(batch);
+        if (batch.Shared is not null && !Config.IsCausal) throw new ArgumentException("tokens of an encoder see those behind them: their sequences share nothing");
         if (batch.MaxSeqLen > MaxPositions)
             throw new InputException($"a sequence of {batch.MaxSeqLen} tokens is longer than the {MaxPositions} positions of the model; truncate it");
         foreach (int id in batch.TokenIds)

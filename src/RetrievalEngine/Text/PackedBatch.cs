@@ -17,8 +17,11 @@ public sealed record PackedBatch(int[] TokenIds, int[] PositionIds, int[] TypeId
     /// <summary>Number of tokens T.</summary>
     public int Tokens => TokenIds.Length;
 
-    /// <summary>Packs <paramref name="sequences"/> in their order.</summary>
-    public static PackedBatch Pack(IReadOnlyList<int[]> sequences)
+    /// <summary>Set where sequences begin with rows that they share; null where every sequence stands whole and for itself.</summary>
+    public SharedPrefixes? Shared { get; init; }
+
+    /// <summary>Packs <paramref name="sequences"/> in their order, with the segments in <paramref name="types"/> (none: all 0).</summary>
+    public static PackedBatch Pack(IReadOnlyList<int[]> sequences, IReadOnlyList<int[]>? types = null)
     {
         ArgumentNullException.ThrowIfNull(sequences);
         int[] cuSeqLens = new int[sequences.Count + 1];
@@ -29,13 +32,14 @@ public sealed record PackedBatch(int[] TokenIds, int[] PositionIds, int[] TypeId
             cuSeqLens[b + 1] = checked(cuSeqLens[b] + sequences[b].Length);
         }
 
-        int[] ids = new int[cuSeqLens[^1]], positions = new int[cuSeqLens[^1]];
+        int[] ids = new int[cuSeqLens[^1]], positions = new int[cuSeqLens[^1]], segments = new int[cuSeqLens[^1]];
         for (int b = 0; b < sequences.Count; b++)
         {
             sequences[b].CopyTo(ids, cuSeqLens[b]);
+            types?[b].CopyTo(segments, cuSeqLens[b]);
             for (int i = 0; i < sequences[b].Length; i++) positions[cuSeqLens[b] + i] = i;
         }
 
-        return new PackedBatch(ids, positions, new int[ids.Length], cuSeqLens, longest);
+        return new PackedBatch(ids, positions, segments, cuSeqLens, longest);
     }
 }

@@ -2,30 +2,26 @@ using System;
 using System.Collections.Generic;
 using RetrievalEngine.Compute;
 using RetrievalEngine.Models;
-using RetrievalEngine.Text;
 
 namespace RetrievalEngine.Training;
 
 /// <summary>
 /// One forward and backward pass of InfoNCE (van den Oord et al. 2018) over in-batch and hard negatives: every passage of the batch is a candidate for every query.
-/// The texts pass through the model in chunks of a token budget; the loss sees all of them at once, so the chunk size changes memory and speed but not the mathematics.
+/// The texts pass through the model in chunks of a token budget (<see cref="ChunkedPass"/>).
 /// </summary>
 public sealed class ContrastiveStep : IDisposable
 {
     private readonly IBackend _backend;
-    private readonly Transformer _model;
     private readonly ContrastiveOptions _options;
-    private readonly Arena _kept, _scratch;
+    private readonly ChunkedPass _pass;
 
     /// <summary>Steps on <paramref name="model"/>, whose trained parameters' gradients are added to.</summary>
     public ContrastiveStep(IBackend backend, Transformer model, ContrastiveOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
         _backend = backend;
-        _model = model;
         _options = options;
-        _kept = new Arena(backend);
-        _scratch = new Arena(backend);
+        _pass = new ChunkedPass(backend, model, options.Pooling, options.BatchTokens, options.GradientCheckpointing);
     }
 
     /// <summary>
@@ -43,26 +39,17 @@ public sealed class ContrastiveStep : IDisposable
     {
         ArgumentNullException.ThrowIfNull(queries);
         ArgumentNullException.ThrowIfNull(passages);
-        _kept.Reset();
-        _scratch.Reset();
-        int b = queries.Count, p = passages.Count, h = _model.HiddenSize;
-        Tensor embeddings = _kept.Allocate(new Shape(b + p, h)), norms = _kept.Allocate(new Shape(b + p)), gradients = _kept.Allocate(new Shape(b + p, h));
-        List<Chunk> chunks = Split([.. queries, .. passages]);
-        for (int i = 0; i < chunks.Count; i++)
-        {
-            Chunk chunk = chunks[i];
-            chunk.Activations = _model.ForwardTraining(PackedBatch.Pack(chunk.Sequences), seed == 0 ? 0 : Dropout.Mix(seed + (ulong)i) | 1, _options.GradientCheckpointing, _kept);
-            Tensor rows = embeddings.Slice(chunk.First, chunk.Sequences.Count);
-            _backend.PoolForward(chunk.Activations.Hidden, chunk.Activations.CuSeqLens, _options.Pooling, rows);
-            if (_options.Normalize) _backend.L2NormalizeForward(rows, rows, norms.Slice(chunk.First, chunk.Sequences.Count));
-        }
-
-        Tensor q = embeddings.Slice(0, b), d = embeddings.Slice(b, p), scores = _kept.Allocate(new Shape(b, p)), losses = _kept.Allocate(new Shape(b));
-        Tensor target = _kept.Allocate(new Shape(b), DType.I32), mask = default;
+        int b = queries.Count, p = passages.Count;
+        Tensor embeddings = _pass.Forward([.. queries, .. passages], types: null, seed);
+        Arena kept = _pass.Kept;
+        Tensor norms = kept.Allocate(new Shape(b + p)), gradients = kept.Allocate(embeddings.Shape);
+        if (_options.Normalize) _backend.L2NormalizeForward(embeddings, embeddings, norms);
+        Tensor q = embeddings.Slice(0, b), d = embeddings.Slice(b, p), scores = kept.Allocate(new Shape(b, p)), losses = kept.Allocate(new Shape(b));
+        Tensor target = kept.Allocate(new Shape(b), DType.I32), mask = default;
         _backend.Upload(targets, target);
         if (!excluded.IsEmpty)
         {
-            mask = _kept.Allocate(new Shape(b, p), DType.I8);
+            mask = kept.Allocate(new Shape(b, p), DType.I8);
             _backend.Upload(excluded, mask);
         }
 
@@ -72,31 +59,16 @@ public sealed class ContrastiveStep : IDisposable
         _backend.CrossEntropy(scores, target, mask, gradientScale, losses, scores);
         _backend.MatMul(scores, d, gradients.Slice(0, b), alpha: inverseTemperature);
         _backend.MatMul(scores, q, gradients.Slice(b, p), transA: true, alpha: inverseTemperature);
-
-        for (int i = chunks.Count - 1; i >= 0; i--)
-        {
-            Chunk chunk = chunks[i];
-            ArenaMark mark = _scratch.Mark();
-            Tensor dRows = gradients.Slice(chunk.First, chunk.Sequences.Count), hidden = chunk.Activations!.Hidden;
-            if (_options.Normalize)
-                _backend.L2NormalizeBackward(dRows, embeddings.Slice(chunk.First, chunk.Sequences.Count), norms.Slice(chunk.First, chunk.Sequences.Count), dRows);
-            Tensor dHidden = _scratch.Allocate(hidden.Shape, _backend.ActivationDType);
-            _backend.PoolBackward(dRows, hidden, chunk.Activations.CuSeqLens, _options.Pooling, dHidden);
-            _model.Backward(dHidden, chunk.Activations, _scratch);
-            _scratch.Release(mark);
-        }
+        if (_options.Normalize) _backend.L2NormalizeBackward(gradients, embeddings, norms, gradients);
+        _pass.Backward(gradients);
 
         double loss = 0;
         foreach (float value in _backend.ToArray(losses)) loss += value;
-        return new ContrastiveResult((float)(loss / b), MeanCosine(_backend.ToArray(d), p, h), keptScores);
+        return new ContrastiveResult((float)(loss / b), MeanCosine(_backend.ToArray(d), p, (int)embeddings.Shape[1]), keptScores);
     }
 
     /// <inheritdoc/>
-    public void Dispose()
-    {
-        _kept.Dispose();
-        _scratch.Dispose();
-    }
+    public void Dispose() => _pass.Dispose();
 
     /// <summary>Mean cosine over all pairs of distinct rows, from the sum of the unit rows: (‖Σu‖² - n) / (n (n - 1)).</summary>
     private static double MeanCosine(float[] rows, int n, int width)
@@ -115,33 +87,5 @@ public sealed class ContrastiveStep : IDisposable
         double total = 0;
         foreach (double x in sum) total += x * x;
         return (total - n) / ((double)n * (n - 1));
-    }
-
-    private List<Chunk> Split(int[][] sequences)
-    {
-        List<Chunk> chunks = [];
-        int tokens = 0;
-        for (int i = 0; i < sequences.Length; i++)
-        {
-            if (chunks.Count == 0 || tokens + sequences[i].Length > _options.BatchTokens)
-            {
-                chunks.Add(new Chunk(i));
-                tokens = 0;
-            }
-
-            chunks[^1].Sequences.Add(sequences[i]);
-            tokens += sequences[i].Length;
-        }
-
-        return chunks;
-    }
-
-    private sealed class Chunk(int first)
-    {
-        public int First => first;
-
-        public List<int[]> Sequences { get; } = [];
-
-        public TransformerActivations? Activations { get; set; }
     }
 }

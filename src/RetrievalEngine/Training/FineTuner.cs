@@ -53,20 +53,23 @@ public static class FineTuner
         if (adapter is not null) adapter = adapter with { BaseModelNameOrPath = Path.GetFullPath(options.Model), TaskType = "FEATURE_EXTRACTION" };
         IReadOnlyList<Parameter> trained = adapter is null ? model.Parameters : model.LoraParameters;
         using TextEncoder encoder = TextEncoder.Create(backend, tokenizer, model, contract);
+        using ContrastiveTask task = new(backend, model,
+            new ContrastiveOptions(contract.Pooling, contract.Normalize, contract.Temperature.Value, options.Training.BatchTokens, options.Training.GradientCheckpointing),
+            options.Training.MaskKnownPositives,
+            rows => encoder.Tokenize([.. rows.Select(row => row.Prompt is { } prompt ? prompt + row.Query : contract.FormatQuery(row.Query))], EncodingSide.Query).Sequences,
+            passages => encoder.Tokenize([.. passages.Select(p => contract.FormatPassage(p.Title, p.Text))], EncodingSide.Passage).Sequences);
         TrainingJob job = new()
         {
             Data = data,
             Trained = trained,
-            TokenizeQueries = rows => encoder.Tokenize([.. rows.Select(row => row.Prompt is { } prompt ? prompt + row.Query : contract.FormatQuery(row.Query))], EncodingSide.Query).Sequences,
-            TokenizePassages = passages => encoder.Tokenize([.. passages.Select(p => contract.FormatPassage(p.Title, p.Text))], EncodingSide.Passage).Sequences,
-            Contrastive = new ContrastiveOptions(contract.Pooling, contract.Normalize, contract.Temperature.Value, options.Training.BatchTokens, options.Training.GradientCheckpointing),
+            Task = task,
             Options = options.Training,
             OutputFolder = options.Output,
             Identity = Identity(contract, data, adapter),
             SaveWeights = folder => Save(backend, model, options.Model, adapter, contract, tokenizer, folder),
             Evaluate = dev is null ? null : () => dev.Evaluate(backend, encoder, cancellation),
         };
-        Trainer trainer = new(backend, model, job);
+        Trainer trainer = new(backend, job);
         long weights = trained.Sum(p => p.Value.Count);
         describe(string.Create(CultureInfo.InvariantCulture,
             $"{data.Count:N0} examples, {trainer.TotalSteps:N0} steps of {options.Training.BatchSize * options.Training.AccumulationSteps} queries x {options.Training.TrainGroupSize} passages; {weights:N0} trained weights in {trained.Count} tensors; {backend.Name}"));

@@ -83,9 +83,7 @@ internal sealed class TrainingCheckpoints(IBackend backend, TrainingJob job, int
         yield return ("data", FormattableString.Invariant($"{o.BatchSize} x {o.TrainGroupSize} x {o.AccumulationSteps}, seed {o.Seed}, shuffle {o.Shuffle}, mask {o.MaskKnownPositives}"));
         yield return ("optimizer", FormattableString.Invariant(
             $"{o.Schedule} {o.LearningRate} warmup {o.WarmupSteps} {o.WarmupRatio} decay {o.WeightDecay} {o.SpareNormsAndBiases} betas {o.Beta1} {o.Beta2} {o.Epsilon} clip {o.MaxGradNorm}"));
-        yield return ("loss", FormattableString.Invariant($"{job.Contrastive.Pooling}, normalize {job.Contrastive.Normalize}, temperature {job.Contrastive.Temperature}"));
-        // Chunks decide the order of sums, so other chunks would give other bits.
-        yield return ("batch_tokens", job.Contrastive.BatchTokens.ToString(CultureInfo.InvariantCulture));
+        foreach ((string field, string value) in job.Task.Identity) yield return (field, value);
     }
 
     private IEnumerable<int> Steps()

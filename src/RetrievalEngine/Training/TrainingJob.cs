@@ -11,17 +11,11 @@ public sealed record TrainingJob
     /// <summary>The examples.</summary>
     public required IReadOnlyList<TrainingRow> Data { get; init; }
 
-    /// <summary>The parameters that change: the adapters', or all.</summary>
+    /// <summary>The parameters that change: the adapters' (and a head's), or all.</summary>
     public required IReadOnlyList<Parameter> Trained { get; init; }
 
-    /// <summary>The queries of rows to token ids, as the encoding contract says.</summary>
-    public required Func<IReadOnlyList<TrainingRow>, IReadOnlyList<int[]>> TokenizeQueries { get; init; }
-
-    /// <summary>Passages to token ids, as the encoding contract says.</summary>
-    public required Func<IReadOnlyList<Document>, IReadOnlyList<int[]>> TokenizePassages { get; init; }
-
-    /// <summary>What the loss is made of.</summary>
-    public required ContrastiveOptions Contrastive { get; init; }
+    /// <summary>What the loss is, and how texts become tokens.</summary>
+    public required ITrainingTask Task { get; init; }
 
     /// <summary>How to train.</summary>
     public required TrainingOptions Options { get; init; }

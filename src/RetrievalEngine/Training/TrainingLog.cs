@@ -30,15 +30,15 @@ internal sealed class TrainingLog : IDisposable
         return new TrainingLog(stream);
     }
 
-    /// <summary>Logs an optimiser step.</summary>
-    public void Step(int step, double epoch, float loss, float learningRate, float gradientNorm, double meanCosine, int masked, long tokens, double tokensPerSecond) => Write(json =>
+    /// <summary>Logs an optimiser step; <paramref name="measure"/> is the task's.</summary>
+    public void Step(int step, double epoch, float loss, float learningRate, float gradientNorm, (string Name, double Value) measure, int masked, long tokens, double tokensPerSecond) => Write(json =>
     {
         json.WriteNumber("step", step);
         json.WriteNumber("epoch", Math.Round(epoch, 4));
         json.WriteNumber("loss", loss);
         json.WriteNumber("learning_rate", learningRate);
         json.WriteNumber("grad_norm", gradientNorm);
-        json.WriteNumber("mean_cosine", Math.Round(meanCosine, 6));
+        json.WriteNumber(measure.Name, Math.Round(measure.Value, 6));
         if (masked > 0) json.WriteNumber("masked_negatives", masked);
         json.WriteNumber("tokens", tokens);
         json.WriteNumber("tokens_per_second", Math.Round(tokensPerSecond, 1));

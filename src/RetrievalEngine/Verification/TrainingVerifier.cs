@@ -45,7 +45,7 @@ public sealed class TrainingVerifier(IBackend backend, VerificationTolerances to
             if (i == 0)
             {
                 items.Add(VerificationItem.Of(item, "scores", Distance.RelativeL2(result.Scores, expected.ReadFloat32("scores")), tolerances.Scores));
-                items.AddRange(Gradients(item, model, block, expected, name => $"grad.{LoraWeights.PeftName(name)}"));
+                items.AddRange(Gradients(item, model, block, expected, LoraWeights.PeftName));
             }
 
             block.Step(batch.Optimizer with { Step = i + 1 });
@@ -76,43 +76,12 @@ public sealed class TrainingVerifier(IBackend backend, VerificationTolerances to
         return
         [
             VerificationItem.Of(item, "loss", RelativeError(result.Loss, expected.ReadFloat32("loss")[0]), tolerances.Loss),
-            .. Gradients(item, model, block, expected, name => $"grad.{name}"),
+            .. Gradients(item, model, block, expected, name => name),
         ];
     }
 
-    /// <summary>
-    /// One item over all gradients, the worst named. The key bias of BERT's attention has no gradient in exact arithmetic (it shifts all logits of a
-    /// query alike): what is left is rounding and
-    /// is held against the largest gradient of the file.
-    /// </summary>
-    private IEnumerable<VerificationItem> Gradients(string item, Transformer model, ParameterBlock block, SafeTensorsFile expected, Func<string, string> nameOf)
-    {
-        HashSet<string> compared = [];
-        double worst = 0, worstZero = 0, largest = expected.Tensors.Where(t => t.Name.StartsWith("grad.", StringComparison.Ordinal)).Max(t => Distance.Norm(expected.ReadFloat32(t.Name)));
-        string? worstName = null;
-        foreach (Parameter parameter in block.Parameters)
-        {
-            string name = nameOf(parameter.Name);
-            compared.Add(name);
-            float[] actual = backend.ToArray(parameter.Gradient), wanted = expected.ReadFloat32(name);
-            if (name.EndsWith("key.bias", StringComparison.Ordinal))
-            {
-                worstZero = Math.Max(worstZero, Distance.Norm(actual) / largest);
-                continue;
-            }
-
-            double distance = Distance.RelativeL2(actual, wanted);
-            if (distance >= worst) (worst, worstName) = (distance, parameter.Name);
-        }
-
-        yield return VerificationItem.Of(item, $"{compared.Count} gradients", worst, model.Config.ModelType == "t5" ? tolerances.T5Gradients : tolerances.Gradients, $"worst: {worstName}");
-        if (worstZero > 0) yield return VerificationItem.Of(item, "gradients of key.bias", worstZero, tolerances.ZeroGradients);
-        foreach (StoredTensor tensor in expected.Tensors)
-        {
-            if (tensor.Name.StartsWith("grad.", StringComparison.Ordinal) && !compared.Contains(tensor.Name))
-                yield return VerificationItem.Of(item, tensor.Name, double.PositiveInfinity, tolerances.Gradients, "the reference has this gradient, the model does not");
-        }
-    }
+    private IEnumerable<VerificationItem> Gradients(string item, Transformer model, ParameterBlock block, SafeTensorsFile expected, Func<string, string> nameOf) =>
+        GradientComparison.Compare(item, backend, block, expected, nameOf, model.Config.ModelType == "t5" ? tolerances.T5Gradients : tolerances.Gradients, tolerances.ZeroGradients);
 
     private static float[] Difference(float[] a, float[] b)
     {

@@ -11,6 +11,7 @@ public sealed class Verifier(IBackend backend, VerificationTolerances tolerances
 {
     private readonly ModelVerifier _models = new(backend, tolerances);
     private readonly TrainingVerifier _training = new(backend, tolerances);
+    private readonly RerankerVerifier _rerankers = new(backend, tolerances);
 
     /// <summary>The items of <paramref name="root"/> and all folders below it, in the order of their names.</summary>
     /// <exception cref="InputException">No such folder.</exception>
@@ -31,7 +32,7 @@ public sealed class Verifier(IBackend backend, VerificationTolerances tolerances
     {
         bool Has(string name) => File.Exists(Path.Combine(folder, name));
         if (TrainingVerifier.Accepts(folder)) return _training.Verify(folder, item);
-        if (Has("recipe.json") && Has("batch.safetensors")) return [VerificationItem.Skip(item, "rerankers are not supported yet")];
+        if (RerankerVerifier.Accepts(folder)) return _rerankers.Verify(folder, item);
         if (ModelVerifier.Accepts(folder)) return _models.Verify(folder, item);
         if (TokenizerVerifier.Recognises(folder)) return Run.Guarded(item, () => [.. TokenizerVerifier.Verify(folder).Select(i => i with { Item = $"{item} {Path.GetFileName(i.Item)}" })]);
         if (Has("expected.jsonl") && Has("qrels.txt")) return Run.Guarded(item, () => [.. MetricsVerifier.Verify(folder).Select(i => i with { Item = $"{item} {Path.GetFileName(i.Item)}" })]);

@@ -54,8 +54,8 @@ internal sealed class AdapterTests
             List<TensorSource> tensors = [];
             foreach (AdapterModule module in adapter.Modules)
             {
-                tensors.Add(TensorSource.FromFile(Adapter.NameOfA(module.Name), adapter.Weights, module.A.Name, DType.F32));
-                tensors.Add(TensorSource.FromFloat32(Adapter.NameOfB(module.Name), module.B.Shape, adapter.Weights.ReadFloat32(module.B.Name)));
+                tensors.Add(TensorSource.FromFile(adapter.ModulePrefix + Adapter.NameOfA(module.Name), adapter.Weights, module.A.Name, DType.F32));
+                tensors.Add(TensorSource.FromFloat32(adapter.ModulePrefix + Adapter.NameOfB(module.Name), module.B.Shape, adapter.Weights.ReadFloat32(module.B.Name)));
             }
 
             foreach (string name in adapter.Saved.Canonical)
@@ -64,7 +64,7 @@ internal sealed class AdapterTests
                 tensors.Add(TensorSource.FromFloat32(name, adapter.Weights.Find("base_model.model." + name).Shape, values));
             }
 
-            Adapter.Save(_folder.Path, adapter.Config, tensors, adapter.ModulePrefix);
+            Adapter.Save(_folder.Path, adapter.Config, tensors);
         }
 
         JsonNode before = JsonNode.Parse(File.ReadAllText(Path.Combine(source, AdapterConfig.FileName)))!;

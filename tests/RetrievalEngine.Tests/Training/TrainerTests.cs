@@ -112,14 +112,15 @@ internal sealed class TrainerTests
         if (lora) LoraWeights.Attach(backend, model, new AdapterConfig { R = 4, LoraAlpha = 16, LoraDropout = 0.1, TargetPattern = AdapterConfig.AllLinear }, seed: 5);
         tokenize ??= text => [.. text.Select(c => c & 127)];
         IReadOnlyList<Parameter> trained = lora ? model.LoraParameters : model.Parameters;
+        using ContrastiveTask task = new(backend, model,
+            new ContrastiveOptions(Pooling.Last, Normalize: true, Temperature: 0.1f, options.BatchTokens, options.GradientCheckpointing), options.MaskKnownPositives,
+            examples => [.. examples.Select(example => tokenize(example.Query))], passages => [.. passages.Select(p => tokenize(p.Text))]);
         TrainingJob job = new()
         {
             Data = rows ?? [.. Enumerable.Range(0, 10).Select(i => new TrainingRow($"q{i}", $"{(char)('a' + i)}{i}", [new Document($"p{i}", "", $"{i}{(char)('a' + i)}x")],
                 [new Document($"n{i}", "", $"{(char)('b' + i)}{i}"), new Document($"m{i}", "", $"zz{i}")]))],
             Trained = trained,
-            TokenizeQueries = examples => [.. examples.Select(example => tokenize(example.Query))],
-            TokenizePassages = passages => [.. passages.Select(p => tokenize(p.Text))],
-            Contrastive = new ContrastiveOptions(Pooling.Last, Normalize: true, Temperature: 0.1f, options.BatchTokens, options.GradientCheckpointing),
+            Task = task,
             Options = options,
             OutputFolder = Path.Combine(_folder, name),
             Identity = new Dictionary<string, string> { ["model"] = "tiny" },
@@ -127,7 +128,7 @@ internal sealed class TrainerTests
         };
         using CancellationTokenSource stop = new();
         Progress progress = new(stop, stopAfter);
-        new Trainer(backend, model, job).Run(resume, progress, stop.Token);
+        new Trainer(backend, job).Run(resume, progress, stop.Token);
         return File.ReadAllLines(Path.Combine(_folder, name, "log.jsonl"));
     }
 
