@@ -1,8 +1,10 @@
 // The sieve of a search: inner products of queries [Q, D] with rows [N, D] on tensor cores, of which only those are kept that may be among a query's best;
 // there is no score matrix. Bounds and what becomes of the candidates: core/candidates.cuh, scoretopk_select.cu.
 //   scoretopk_few_<rows>            up to 8 queries a block: rows of any type go from memory to registers once, at its speed
-//   scoretopk_<shape>_<type>        many queries: the main loop of every product; rows f16 or bf16 that begin at multiples of 16 bytes
-//   scoretopk_pack_<rows>           rows of any type and alignment as f16 or bf16 that the others read
+//   scoretopk_<shape>_<rows>        many queries: the main loop of every product; rows of any type that begin at multiples of 16 bytes
+//   scoretopk_pack_<rows>           rows of other lengths and alignments as f16 or bf16 that the others read
+// Bytes become f16 and float32 rows bf16 between shared memory and the tensor cores. A second and third product with the rest of float32 rows would cost as
+// much again each; the rows that the wider margin lets through cost a line of memory, and only their float32 scores count (core/candidates.cuh).
 // FLOPs 2·Q·N·D. Floor: the bytes of the rows for up to some 140 queries, the tensor cores' rate above. 8.8 M × 4096 f16: 72 GB, 17 ms at 4.3 TB/s;
 // 6,980 queries 5.0e14 FLOP, 0.84 s at 600 TFLOP/s.
 #include "core/candidates.cuh"
@@ -145,10 +147,10 @@ struct SquaresBetween {
     DEVICE void before_tile(int, Sums&) const {}
 };
 
-template <class T, class Shape>
-DEVICE void score_many(const Search& search, const T* rows, int64_t stride, const float* row_scales, const float* row_terms, uint32_t first_row,
+template <class R, class T, class Shape>
+DEVICE void score_many(const Search& search, const R* rows, int64_t stride, const float* row_scales, const float* row_terms, uint32_t first_row,
     int count) {
-    using Loop = MainLoop<T, Shape, false, true>;
+    using Loop = MainLoop<T, Shape, false, true, R>;
     using Between = SquaresBetween<T, Loop, Shape>;
     SHARED_DYNAMIC(shared);
     // Groups of 8 tiles of rows stay in L2 while all queries pass.
@@ -158,7 +160,7 @@ DEVICE void score_many(const Search& search, const T* rows, int64_t stride, cons
     const int height = min_of(tiles - group * kGroup, kGroup);
     const int row = (group * kGroup + within % height) * Shape::kM, query = within / height * Shape::kN;
 
-    const Segment<T> segment{rows, static_cast<const T*>(search.plane), stride, search.plane_width, search.width, 0};
+    const Segment<T> segment{reinterpret_cast<const T*>(rows), static_cast<const T*>(search.plane), stride * (int)sizeof(R) / 2, search.plane_width, search.width, 0};
     constexpr typename Loop::Range kAll{0, 0x7fffffff};
     typename Loop::Sums sums;
     SquareSums<T> squares[Between::kPieces];
@@ -235,16 +237,24 @@ ROWS(bf16, bf16)
 ROWS(f16, f16)
 ROWS(s8, f16)
 
-// Queries a block: 256, 128, and 32 where the rows' way from memory is what takes the time.
-using Wide = BlockShape<128, 256, 32, 64, 64, 4>;
-using Large = BlockShape<128, 128, 32, 64, 64, 3>;
-using Narrow = BlockShape<128, 32, 64, 32, 32, 4>;
+// Queries a block: 256, 128, and 32 where the rows' way from memory is what takes the time. Rings are at most 96 KB, as some GPUs have no more.
+template <class R>
+using Wide = BlockShape<128, 256, 32, 64, 64, sizeof(R) == 4 ? 3 : 4>;
+template <class R>
+using Large = BlockShape<128, 128, 32, 64, sizeof(R) == 4 ? 32 : 64, 3>;
+template <class R>
+using Narrow = BlockShape<128, 32, sizeof(R) == 4 ? 32 : 64, 32, 32, 4>;
 
-#define MANY(shape, Shape, blocks, type) \
-    KERNEL(scoretopk_##shape##_##type, Shape::kThreads, blocks, Search search, const type* rows, int64_t stride, const float* row_scales, \
-        const float* row_terms, uint32_t first_row, int count) { \
-        score_many<type, Shape>(search, rows, stride, row_scales, row_terms, first_row, count); \
+#define MANY(shape, Shape, blocks, rows_type, type) \
+    KERNEL(scoretopk_##shape##_##rows_type, Shape<rows_type>::kThreads, blocks, Search search, const rows_type* rows, int64_t stride, \
+        const float* row_scales, const float* row_terms, uint32_t first_row, int count) { \
+        score_many<rows_type, type, Shape<rows_type>>(search, rows, stride, row_scales, row_terms, first_row, count); \
     }
-#define MANY_OF_TYPE(type) MANY(wide, Wide, 1, type) MANY(large, Large, 2, type) MANY(narrow, Narrow, 2, type)
-MANY_OF_TYPE(f16)
-MANY_OF_TYPE(bf16)
+#define MANY_OF_TYPE(rows_type, type) \
+    MANY(wide, Wide, 1, rows_type, type) \
+    MANY(large, Large, sizeof(rows_type) == 4 ? 1 : 2, rows_type, type) \
+    MANY(narrow, Narrow, 2, rows_type, type)
+MANY_OF_TYPE(f16, f16)
+MANY_OF_TYPE(bf16, bf16)
+MANY_OF_TYPE(s8, f16)
+MANY_OF_TYPE(f32, bf16)

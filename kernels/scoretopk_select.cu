@@ -6,6 +6,7 @@
 //   scoretopk_merge           sorted keys and the lists as they are become the new lists
 // Floor of rescoring: the bytes of the rows that are scored again, about 1.1 k a query. The rest is small.
 #include "core/candidates.cuh"
+#include "core/fragments.cuh"
 #include "core/row.cuh"
 
 // A block has a query; the last blocks fill the plane up. A query with a NaN finds nothing: its threshold is +infinity.
@@ -32,7 +33,9 @@ DEVICE void prepare(const Search& search, const float* scores, const int64_t* in
 
     float sums[2] = {};
     for (int i = (int)threadIdx.x; i < search.plane_width; i += kRowThreads) {
-        const float value = i < width && nan == 0 ? from[i] * inverse : 0.0f;
+        const int k = search.row_bytes == 1 ? i / 16 * 16 + fragment_order<s8>(i % 16)
+            : search.row_bytes == 4 ? i / 16 * 16 + fragment_order<f32>(i % 16) : i;
+        const float value = k < width && nan == 0 ? from[k] * inverse : 0.0f;
         const T rounded = from_float<T>(value);
         plane[i] = rounded;
         const float rest = value - to_float(rounded);

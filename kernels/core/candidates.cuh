@@ -28,7 +28,7 @@ struct Search {
     float norm_factor, norm_floor;  // |r| <= √(sum of squares) · factor + floor
     float rounding;                 // of rows, relative
     int32_t k;
-    int32_t unused;
+    int32_t row_bytes;  // of an element of rows whose fragments have an order of their own (mainloop.cuh): 1 or 4; else 2
 };
 
 // Score bits in an order that integers have, above the complement of the row: larger for a better row, and of equal scores for the lower one. Never 0.

@@ -7,8 +7,8 @@
 // element is summed in ascending k, 16 at a time, segment by segment, in every shape of tile: its bits do not depend on the shape nor on the other rows and
 // columns.
 #pragma once
+#include "fragments.cuh"
 #include "product.cuh"
-#include "tile.cuh"
 
 template <class T>
 struct Segment {
@@ -37,11 +37,16 @@ struct NothingBetween {
     DEVICE void before_tile(int, Sums&) const {}
 };
 
-template <class T, class Shape, bool TransA, bool TransB>
+// R: what the rows of a are stored as, in place of T; not with TransA.
+template <class T, class Shape, bool TransA, bool TransB, class R = T>
 struct MainLoop {
-    using TileA = Tile<T, TransA ? Shape::kK : Shape::kM, TransA ? Shape::kM : Shape::kK>;
+    // Units of 16 bits of k elements of a row of a.
+    static DEVICE constexpr int units(int k) { return k * (int)sizeof(R) / 2; }
+    using TileA = Tile<T, TransA ? Shape::kK : Shape::kM, TransA ? Shape::kM : units(Shape::kK)>;
     using TileB = Tile<T, TransB ? Shape::kN : Shape::kK, TransB ? Shape::kK : Shape::kN>;
     static constexpr int kRows = Shape::kWarpM / 16, kColumns = Shape::kWarpN / 8, kSteps = Shape::kK / 16;
+    static constexpr int kStageElements = TileA::kElements + TileB::kElements;
+    using FragmentsOfA = Fragments<T, R, TileA, kRows, TransA>;
     // Of a lane: C fragments of the warp's 16 × 8 pieces.
     using Sums = float[kRows][kColumns][4];
 
@@ -79,21 +84,18 @@ struct MainLoop {
                 copier_a.begin(segments[segment].a, segments[segment].a_stride, range.first, row, m);
                 copier_b.begin(segments[segment].b, segments[segment].b_stride, range.first, column, n);
             }
-            copier_a.copy(stage, left);
+            copier_a.copy(stage, units(left));
             copier_b.copy(stage + TileA::kElements, left);
             left -= Shape::kK;
         };
 
         // The side of the fragments: a tile's steps of k, and the warp's pieces across it, go by + and ^ of constants (tile.cuh).
-        const int lane_a = TransA ? TileA::lane_along(0, warp_row() / 8) : TileA::lane_down(warp_row(), 0);
+        const int lane_a = FragmentsOfA::lane(warp_row());
         const int lane_b = TransB ? TileB::lane_along(warp_column(), 0) : TileB::lane_down(0, warp_column() / 8);
-        uint32_t a[2][kRows][4], b[2][kColumns / 2][4];
+        FragmentsOfA a[2];
+        uint32_t b[2][kColumns / 2][4];
         auto load = [&](int buffer, const T* stage, int step) {
-#pragma unroll
-            for (int i = 0; i < kRows; i++) {
-                if (TransA) load_matrix_x4_transposed(a[buffer][i], stage + (lane_a ^ i * 16) + step * 16 * TileA::kColumns);
-                else load_matrix_x4(a[buffer][i], stage + (lane_a ^ step * 16) + i * 16 * TileA::kColumns);
-            }
+            a[buffer].load(stage, lane_a, step);
             stage += TileA::kElements;
 #pragma unroll
             for (int j = 0; j < kColumns / 2; j++) {
@@ -111,15 +113,15 @@ struct MainLoop {
 
 #pragma unroll
         for (int i = 0; i < Shape::kStages - 1; i++) {
-            if (i < total) copy(ring + i * Shape::kStageElements);
+            if (i < total) copy(ring + i * kStageElements);
             copy_async_commit();
         }
         copy_async_wait<Shape::kStages - 2>();
         sync_block();
         load(0, ring, 0);
         // Stages that are read from and copied to, as elements of the ring.
-        int read = 0, write = (Shape::kStages - 1) * Shape::kStageElements, k = range.first;
-        auto next = [](int stage) { return stage == (Shape::kStages - 1) * Shape::kStageElements ? 0 : stage + Shape::kStageElements; };
+        int read = 0, write = (Shape::kStages - 1) * kStageElements, k = range.first;
+        auto next = [](int stage) { return stage == (Shape::kStages - 1) * kStageElements ? 0 : stage + kStageElements; };
         for (int t = 0; t < total; t++) {
             between.before_tile(t, sums);
 #pragma unroll
@@ -140,9 +142,11 @@ struct MainLoop {
                 }
 #pragma unroll
                 for (int i = 0; i < kRows; i++) {
-                    between.fragment(a[step % 2][i], row + warp_row() + i * 16, k + step * 16);
+                    uint32_t fragment[4];
+                    a[step % 2].get(i, fragment);
+                    between.fragment(fragment, row + warp_row() + i * 16, k + step * 16);
 #pragma unroll
-                    for (int j = 0; j < kColumns; j++) mma<T>(sums[i][j], a[step % 2][i], b[step % 2][j / 2][j % 2 * 2], b[step % 2][j / 2][j % 2 * 2 + 1]);
+                    for (int j = 0; j < kColumns; j++) mma<T>(sums[i][j], fragment, b[step % 2][j / 2][j % 2 * 2], b[step % 2][j / 2][j % 2 * 2 + 1]);
                 }
             }
             k += Shape::kK;

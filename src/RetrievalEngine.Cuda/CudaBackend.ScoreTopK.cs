@@ -67,7 +67,7 @@ public sealed unsafe partial class CudaBackend
         public long Slots;
         public int QueryCount, Width, PlaneWidth;
         public float NormFactor, NormFloor, Rounding;
-        public int K, Unused;
+        public int K, RowBytes;
     }
 
     /// <summary>
@@ -77,9 +77,8 @@ public sealed unsafe partial class CudaBackend
     /// </summary>
     private ref struct Sieve
     {
-        // As kernels/scoretopk.cu has them. So many queries at most go through the kernel for few: each group of 8 reads the rows again, from L2, while rows
-        // that have not 16 bits would have to be copied for the others.
-        private const int FewRows = 256, FewThreads = 256, FewQueries = 8, FewQueriesOfOtherRows = 32, PlaneStep = 32, ManyRows = 128;
+        // As kernels/scoretopk.cu has them.
+        private const int FewRows = 256, FewThreads = 256, FewQueries = 8, PlaneStep = 32, ManyRows = 128;
 
         // Each chunk is so many times as long as the one before, whose k best leave about as many times k candidates of it.
         private const int Growth = 4;
@@ -97,11 +96,12 @@ public sealed unsafe partial class CudaBackend
             (_backend, _rows, _rowScales, _rowTerms) = (backend, rows, rowScales, rowTerms);
             long count = queries.Shape[0], width = queries.Shape[1];
             int planeWidth = checked((int)((Math.Max(width, 1) + PlaneStep - 1) / PlaneStep * PlaneStep));
-            bool hasSixteenBits = rows.DType is DType.F16 or DType.BF16;
-            bool packs = width % 8 != 0 || CudaMemory.Address(rows) % PacketBytes != 0 || (!hasSixteenBits && count > FewQueriesOfOtherRows);
+            _columns = count <= FewQueries ? FewQueries : count <= 32 ? 32 : count <= 128 ? 128 : 256;
+            // Few queries' rows are read 8 elements at a time, others' 16 bytes; so are the queries themselves.
+            long step = Math.Max(PacketElements, _columns == FewQueries ? 0 : PacketBytes / rows.DType.Size());
+            bool packs = width % step != 0 || CudaMemory.Address(rows) % PacketBytes != 0;
             _plane = rows.DType is DType.F16 or DType.I8 ? DType.F16 : DType.BF16;
             _type = packs ? _plane : rows.DType;
-            _columns = count <= (packs || hasSixteenBits ? FewQueries : FewQueriesOfOtherRows) ? FewQueries : count <= 32 ? 32 : count <= 128 ? 128 : 256;
             _paddedQueries = (count + _columns - 1) / _columns * _columns;
 
             if (packs) _packed = Allocate(_plane, Math.Clamp(PackedBytes / (planeWidth * _plane.Size()), 1, Math.Max(1, rows.Shape[0])), planeWidth);
@@ -131,6 +131,7 @@ public sealed unsafe partial class CudaBackend
                 NormFloor = _plane == DType.F16 ? 0 : MathF.Sqrt(width) * MathF.ScaleB(1, -60),
                 Rounding = rows.DType == DType.F32 ? 1.02f * MathF.ScaleB(1, -9) : 0,
                 K = k,
+                RowBytes = _columns == FewQueries ? 2 : _type.Size(),
             };
 
             Tensor Allocate(DType dtype, params ReadOnlySpan<long> sizes) => backend.Scratch.Allocate(new Shape(sizes), dtype);
@@ -192,11 +193,12 @@ public sealed unsafe partial class CudaBackend
                 return;
             }
 
+            int size = _type.Size();
             (string shape, int threads, int sharedBytes) = _columns switch
             {
-                256 => ("wide", 256, 4 * (128 + 256) * 32 * 2),
-                128 => ("large", 128, 3 * (128 + 128) * 32 * 2),
-                _ => ("narrow", 128, 4 * (128 + 32) * 64 * 2),
+                256 => ("wide", 256, (size == 4 ? 3 : 4) * (128 * size + 256 * 2) * 32),
+                128 => ("large", size == 4 ? 256 : 128, 3 * (128 * size + 128 * 2) * 32),
+                _ => ("narrow", 128, 4 * (128 * size + 32 * 2) * (size == 4 ? 32 : 64)),
             };
             _backend.Launch("scoretopk", $"scoretopk_{shape}_{Suffix(rows.DType)}", new Grid((count + ManyRows - 1) / ManyRows * columns), threads, sharedBytes,
                 [KernelArgument.Struct(ref _arguments), rows, (long)width, scales, terms, (uint)start, (int)count]);

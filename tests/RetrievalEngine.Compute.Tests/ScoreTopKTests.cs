@@ -22,6 +22,7 @@ internal sealed class ScoreTopKTests(TestBackend backend)
             yield return new Case(3, 5, 64, 8, dtype);
             foreach (int queries in (int[])[1, 9, 40]) yield return new Case(queries, 700, 33, 50, dtype) { HasTerms = true };
             yield return new Case(12, 300, 40, 30, dtype) { HasTerms = true, HasScales = true };
+            yield return new Case(150, 400, 80, 5, dtype);
         }
 
         foreach (int queries in (int[])[2, 3, 4, 5, 6, 7, 13]) yield return new Case(queries, 131, 48, 10, DType.F32);
