@@ -27,15 +27,6 @@ struct SquareSums {
     }
 };
 
-// At least the length of a row, as it stands in memory before its scale.
-DEVICE float row_length(const Search& search, float squares) { return sqrtf(squares) * search.norm_factor + search.norm_floor; }
-
-// The largest length of the warp's rows becomes part of the call's.
-DEVICE void note_length(const Search& search, float length) {
-    const float largest = warp_max(length != length ? kInfinity : length);
-    if (lane_index() == 0) atomic_max(search.largest, float_to_bits(largest));
-}
-
 // Eight elements of a row as two k16 fragments' worth of pairs: element 4i + 2j, 4i + 2j + 1 in register 2i + j. Zeros where not `inside`.
 struct RowPairs { uint32_t values[4]; };
 template <class R>
@@ -153,14 +144,12 @@ DEVICE void score_many(const Search& search, const R* rows, int64_t stride, cons
     using Loop = MainLoop<T, Shape, false, true, R>;
     using Between = SquaresBetween<T, Loop, Shape>;
     SHARED_DYNAMIC(shared);
-    // Groups of 8 tiles of rows stay in L2 while all queries pass.
-    constexpr int kGroup = 8;
-    const int tiles = ceil_div(count, Shape::kM), columns = ceil_div(search.query_count, Shape::kN);
-    const int group = (int)blockIdx.x / (kGroup * columns), within = (int)blockIdx.x % (kGroup * columns);
-    const int height = min_of(tiles - group * kGroup, kGroup);
-    const int row = (group * kGroup + within % height) * Shape::kM, query = within / height * Shape::kN;
+    // Groups of tiles of rows stay in L2 while all queries pass.
+    const TilePosition position((int)blockIdx.x, ceil_div(count, Shape::kM), ceil_div(search.query_count, Shape::kN));
+    const int row = position.row * Shape::kM, query = position.column * Shape::kN;
 
-    const Segment<T> segment{reinterpret_cast<const T*>(rows), static_cast<const T*>(search.plane), stride * (int)sizeof(R) / 2, search.plane_width, search.width, 0};
+    const Segment<T> segment{
+        reinterpret_cast<const T*>(rows), static_cast<const T*>(search.plane), stride * (int)sizeof(R) / 2, search.plane_width, search.width, 0};
     constexpr typename Loop::Range kAll{0, 0x7fffffff};
     typename Loop::Sums sums;
     SquareSums<T> squares[Between::kPieces];

@@ -53,3 +53,12 @@ DEVICE void offer(const Search& search, int query, float threshold, float bound,
     if (slot < search.slots) search.keys[query * search.slots + slot] = candidate_key(bound != bound ? kInfinity : bound, row);
     else atomic_max(search.flags, 1);
 }
+
+// At least the length of a row, as it stands in memory before its scale.
+DEVICE float row_length(const Search& search, float squares) { return sqrtf(squares) * search.norm_factor + search.norm_floor; }
+
+// The largest length of the warp's rows becomes part of the call's.
+DEVICE void note_length(const Search& search, float length) {
+    const float largest = warp_max(length != length ? kInfinity : length);
+    if (lane_index() == 0) atomic_max(search.largest, float_to_bits(largest));
+}

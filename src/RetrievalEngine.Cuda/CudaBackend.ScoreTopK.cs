@@ -2,6 +2,7 @@ using System;
 using System.Runtime.InteropServices;
 using RetrievalEngine.Compute;
 using RetrievalEngine.Compute.Cpu;
+using RetrievalEngine.Cuda.Driver;
 
 namespace RetrievalEngine.Cuda;
 
@@ -70,6 +71,18 @@ public sealed unsafe partial class CudaBackend
         public int K, RowBytes;
     }
 
+    /// <summary><c>SearchOnHopper</c> of kernels/hopper/scoretopk_hopper.cu, which is aligned to, and so a multiple of, 64 bytes.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct HopperSearchArguments
+    {
+        public TensorMap Rows, Plane;
+        public SearchArguments Search;
+        public ulong RowScales, RowTerms;
+        public uint FirstRow;
+        public int Count;
+        private fixed byte _padding[56];
+    }
+
     /// <summary>
     /// One pass of some queries over all rows. A chunk of rows goes through the sieve, which adds candidates to each query's slots; then they are sorted,
     /// those that cannot be among the best go, and the threshold rises for the next, larger chunk. Where slots run out, candidates get their exact scores,
@@ -78,7 +91,7 @@ public sealed unsafe partial class CudaBackend
     private ref struct Sieve
     {
         // As kernels/scoretopk.cu has them.
-        private const int FewRows = 256, FewThreads = 256, FewQueries = 8, PlaneStep = 32, ManyRows = 128;
+        private const int FewRows = 256, FewThreads = 256, FewQueries = 8, PlaneStep = 32, ManyRows = 128, HopperQueries = 256;
 
         // Each chunk is so many times as long as the one before, whose k best leave about as many times k candidates of it.
         private const int Growth = 4;
@@ -193,6 +206,12 @@ public sealed unsafe partial class CudaBackend
                 return;
             }
 
+            if (_columns == HopperQueries && _type == _plane && _arguments.Width > 0 && _backend.Device is { Major: 9, Minor: 0 })
+            {
+                ScoreOnHopper(rows, width, scales, terms, start, (int)count);
+                return;
+            }
+
             int size = _type.Size();
             (string shape, int threads, int sharedBytes) = _columns switch
             {
@@ -202,6 +221,25 @@ public sealed unsafe partial class CudaBackend
             };
             _backend.Launch("scoretopk", $"scoretopk_{shape}_{Suffix(rows.DType)}", new Grid((count + ManyRows - 1) / ManyRows * columns), threads, sharedBytes,
                 [KernelArgument.Struct(ref _arguments), rows, (long)width, scales, terms, (uint)start, (int)count]);
+        }
+
+        /// <summary>The same by kernels/hopper/scoretopk_hopper.cu, for rows of 16 bits.</summary>
+        private void ScoreOnHopper(Tensor rows, int stride, Tensor scales, Tensor terms, long start, int count)
+        {
+            const int Columns = 64, Threads = 384, SharedBytes = (4 * (ManyRows + HopperQueries) * Columns * 2) + (3 * ManyRows * 4) + (10 * 8);
+            HopperSearchArguments arguments = new()
+            {
+                Rows = TensorMap.Encode(CudaMemory.Address(rows), _type, count, _arguments.Width, stride, ManyRows, Columns),
+                Plane = TensorMap.Encode(_arguments.Plane, _plane, _paddedQueries, _arguments.PlaneWidth, _arguments.PlaneWidth, HopperQueries, Columns),
+                Search = _arguments,
+                RowScales = CudaMemory.Address(scales),
+                RowTerms = CudaMemory.Address(terms),
+                FirstRow = (uint)start,
+                Count = count,
+            };
+            long tiles = ((long)count + ManyRows - 1) / ManyRows * (_paddedQueries / HopperQueries);
+            _backend.Launch("scoretopk_hopper", $"scoretopk_hopper_{Suffix(_type)}", new Grid(Math.Min(tiles, _backend.Device.Multiprocessors)), Threads,
+                SharedBytes, [KernelArgument.Struct(ref arguments)]);
         }
 
         /// <summary>
