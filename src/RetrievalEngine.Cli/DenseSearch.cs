@@ -18,9 +18,9 @@ namespace RetrievalEngine.Cli;
 /// <param name="Model">Where its model lies, if not where the index says.</param>
 /// <param name="Adapter">Where its adapter lies, if not where the index says.</param>
 /// <param name="Depth">Documents a query, at most.</param>
-/// <param name="ExcludeSelf">Leaves out the document that has the query's id.</param>
+/// <param name="Options">Which documents, and how they are looked for.</param>
 /// <param name="SkipChecksums">Trusts the index's files.</param>
-internal sealed record DenseSearch(string Index, string? Model, string? Adapter, int Depth, bool ExcludeSelf, bool SkipChecksums)
+internal sealed record DenseSearch(string Index, string? Model, string? Adapter, int Depth, RankOptions Options, bool SkipChecksums)
 {
     private const string Tag = "dense";
 
@@ -78,7 +78,7 @@ internal sealed record DenseSearch(string Index, string? Model, string? Adapter,
     private RunFile Rank(DenseIndex index, string[] ids, float[] vectors, IProgress<ProgressUpdate> progress, CancellationToken stop)
     {
         RunFile run = new(Tag);
-        foreach (RankedQuery query in index.Rank(ids, vectors, Depth, ExcludeSelf, progress, stop))
+        foreach (RankedQuery query in index.Rank(ids, vectors, Depth, Options, progress, stop))
             run.Add(query.QueryId, query.Hits.Select(static h => new ScoredDocument(h.DocId, h.Score)));
         return run;
     }

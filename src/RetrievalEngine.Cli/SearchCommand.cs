@@ -8,6 +8,7 @@ using System.Threading.Tasks;
 using RetrievalEngine.Compute;
 using RetrievalEngine.Data;
 using RetrievalEngine.Evaluation;
+using RetrievalEngine.Indexing;
 using RetrievalEngine.Search;
 
 namespace RetrievalEngine.Cli;
@@ -25,6 +26,7 @@ internal static class SearchCommand
           retrieval search --index idx/scifact --queries scifact/queries.jsonl --output dense.run
           retrieval search --index idx/scifact --query "does vitamin D prevent falls?" --corpus scifact
           retrieval search --index idx/scifact --query-embeddings emb/queries --depth 100 --output dense.run
+          retrieval search --index idx/scifact --queries q.tsv --filter recent.ids --exclude-self --output dense.run
           retrieval search --method bm25 --corpus scifact --queries scifact/queries.jsonl --output bm25.run
 
         The index names the model that made it and how; queries are encoded by that model, whose files are compared by hash first. An index of
@@ -51,6 +53,11 @@ internal static class SearchCommand
         Option<string?> output = new("--output") { Description = "Run to write; standard output where absent", HelpName = "RUN" };
         Option<RunFormat> runFormat = new("--output-format") { Description = "Columns of the run", DefaultValueFactory = _ => RunFormat.Trec };
         Option<bool> excludeSelf = new("--exclude-self") { Description = "Leave out the document with the query's id (ArguAna, Quora)" };
+        Option<string?> filter = new("--filter") { Description = "File with the ids of the documents that may be found, one a line", HelpName = "FILE" };
+        Option<int?> prefix = CommonOptions.Count("--prefix-dim",
+            "Look for candidates by the first N dimensions (Matryoshka models), then rank them by all; not exact");
+        Option<int?> multiplier = CommonOptions.Count("--rescore-multiplier",
+            $"With --prefix-dim: candidates for each result (default {SearchOptions.DefaultRescoreMultiplier})");
         Option<bool> skipChecksums = new("--skip-checksums") { Description = "Do not compare the index's checksums first" };
         Option<double> k1 = Bm25Search.K1(), b = Bm25Search.B();
         BackendSelection device = new();
@@ -58,11 +65,12 @@ internal static class SearchCommand
         Option<bool> json = CommonOptions.Json("With --query: print one JSON object");
         Command command = new("search", Help)
         {
-            method, index, queries, queryEmbeddings, query, model, adapter, corpus, format, depth, output, runFormat, excludeSelf, skipChecksums,
+            method, index, queries, queryEmbeddings, query, model, adapter, corpus, format, depth, output, runFormat, filter, excludeSelf,
+            prefix, multiplier, skipChecksums,
             k1, b, quiet, json,
         };
         foreach (Option option in device.All) command.Add(option);
-        Option[] ofDense = [index, queryEmbeddings, model, adapter, excludeSelf, skipChecksums], ofBm25 = [k1, b];
+        Option[] ofDense = [index, queryEmbeddings, model, adapter, filter, excludeSelf, prefix, multiplier, skipChecksums], ofBm25 = [k1, b];
         command.Validators.Add(result =>
         {
             bool isDense = result.GetValue(method) != Bm25;
@@ -72,6 +80,7 @@ internal static class SearchCommand
             }
 
             if (isDense && !IsGiven(index)) result.AddError("give --index DIR, or --method bm25 with --corpus PATH");
+            if (IsGiven(multiplier) && !IsGiven(prefix)) result.AddError("--rescore-multiplier goes with --prefix-dim");
             if (!isDense && !IsGiven(corpus)) result.AddError("--method bm25 needs --corpus PATH");
             int sources = ((Option[])[queries, queryEmbeddings, query]).Count(IsGiven);
             if (sources != 1)
@@ -99,8 +108,15 @@ internal static class SearchCommand
 
             RunFile SearchDense(int best, bool isQuiet, IProgress<ProgressUpdate> progress)
             {
+                RankOptions options = new()
+                {
+                    Filter = parsed.GetValue(filter) is { } ids ? new HashSet<string>(VectorFile.ReadIds(ids), StringComparer.Ordinal) : null,
+                    ExcludeSelf = parsed.GetValue(excludeSelf),
+                    PrefixDimensions = parsed.GetValue(prefix),
+                    RescoreMultiplier = parsed.GetValue(multiplier) ?? SearchOptions.DefaultRescoreMultiplier,
+                };
                 DenseSearch search = new(parsed.GetValue(index)!, parsed.GetValue(model), parsed.GetValue(adapter), best,
-                    parsed.GetValue(excludeSelf), parsed.GetValue(skipChecksums));
+                    options, parsed.GetValue(skipChecksums));
                 using IBackend backend = device.Create(parsed, isQuiet);
                 return parsed.GetValue(queryEmbeddings) is { } vectors
                     ? search.Search(backend, vectors, isQuiet, progress, stop)

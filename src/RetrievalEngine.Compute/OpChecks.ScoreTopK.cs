@@ -2,15 +2,15 @@ namespace RetrievalEngine.Compute;
 
 public static partial class OpChecks
 {
-    /// <summary>Checks <see cref="IBackend.ScoreTopK"/> and gives the number of queries Q, of rows N, their width D, and k.</summary>
+    /// <summary>Checks <see cref="IBackend.ScoreTopK"/> and gives the number of queries Q, of rows N, the elements D that count, and k.</summary>
     public static (long Q, long N, long D, long K) ScoreTopK(Tensor queries, Tensor rows, Tensor rowScales, Tensor rowTerms, long firstRow, Tensor scores,
         Tensor indices)
     {
         const string Op = nameof(ScoreTopK);
         Require(!queries.IsEmpty && queries.Shape.Rank == 2 && queries.DType == DType.F32, Op, $"queries is {queries} but must be F32 [Q, D]");
         (long q, long d) = (queries.Shape[0], queries.Shape[1]);
-        Require(!rows.IsEmpty && rows.Shape.Rank == 2 && rows.Shape[1] == d && (rows.DType.IsFloat() || rows.DType == DType.I8), Op,
-            $"queries is {queries} but rows is {rows}; it must be [N, {d}] of a float type or I8");
+        Require(!rows.IsEmpty && rows.Shape.Rank == 2 && rows.Shape[1] >= d && (rows.DType.IsFloat() || rows.DType == DType.I8), Op,
+            $"queries is {queries} but rows is {rows}; it must be [N, at least {d}] of a float type or I8");
         long n = rows.Shape[0];
         Require(rowScales.IsEmpty ? rows.DType != DType.I8 : rowScales.DType == DType.F32 && rowScales.Count == n, Op,
             $"rowScales is {rowScales} but must be F32 [{n}]{(rows.DType == DType.I8 ? "" : " or none")}");

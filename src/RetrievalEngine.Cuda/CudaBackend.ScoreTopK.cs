@@ -19,8 +19,20 @@ public sealed unsafe partial class CudaBackend
     /// <inheritdoc/>
     public void ScoreTopK(Tensor queries, Tensor rows, Tensor rowScales, Tensor rowTerms, long firstRow, Tensor scores, Tensor indices, bool merge)
     {
-        (long q, long n, _, long k) = OpChecks.ScoreTopK(queries, rows, rowScales, rowTerms, firstRow, scores, indices);
+        (long q, long n, long d, long k) = OpChecks.ScoreTopK(queries, rows, rowScales, rowTerms, firstRow, scores, indices);
         if (q == 0 || k == 0) return;
+        if (rows.Shape[1] > d)
+        {
+            // What lies behind a prefix counts nothing against zeros.
+            ArenaMark mark = Scratch.Mark();
+            Tensor padded = Scratch.Allocate(new Shape(q, rows.Shape[1]));
+            Fill(padded, 0);
+            for (long i = 0; i < q && d > 0; i++) Copy(queries.Slice(i, 1).Reshape(d), padded.Slice(i, 1).Reshape(rows.Shape[1]).Slice(0, d));
+            ScoreTopK(padded, rows, rowScales, rowTerms, firstRow, scores, indices, merge);
+            Scratch.Release(mark);
+            return;
+        }
+
         if (rows.Memory is CpuMemory)
         {
             RowStream stream = StreamOf(rows.Shape[1] * rows.DType.Size());

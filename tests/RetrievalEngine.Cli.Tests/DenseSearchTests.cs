@@ -53,6 +53,47 @@ internal sealed class DenseSearchTests
     }
 
     [Test]
+    public async Task Filter_AndPrefix()
+    {
+        string[] all = (await Done("search", "--index", _index, "--queries", _queries)).Output.Trim().Split('\n');
+        string ids = _files.Write("some.ids", "d3\nd5\nabsent\nd29\n");
+        string[] some = (await Done("search", "--index", _index, "--queries", _queries, "--filter", ids)).Output.Trim().Split('\n');
+        Assert.That(some.Select(l => Columns(l, 0, 2, 4)), Is.EqualTo(all.Where(l => l.Split(' ')[2] is "d3" or "d5" or "d29").Select(l => Columns(l, 0, 2, 4))));
+        // Candidates enough for all documents: the full search.
+        string[] prefix = ["search", "--index", _index, "--queries", _queries, "--prefix-dim", "4"];
+        Assert.That((await Done([.. prefix, "--depth", "30"])).Output.Trim().Split('\n'), Is.EqualTo(all));
+        Assert.That((await Done([.. prefix, "--depth", "2", "--rescore-multiplier", "1"])).Output.Trim().Split('\n'), Has.Length.EqualTo(4));
+        await Refused("a prefix of 4000 dimensions is longer than", "search", "--index", _index, "--queries", _queries, "--prefix-dim", "4000");
+
+        static string Columns(string line, params int[] columns) => string.Join(' ', columns.Select(c => line.Split(' ')[c]));
+    }
+
+    [TestCase("float32", "d1 -0 d0 -2 d2 -5")]
+    [TestCase("int8", "d1 -0.00 d0 -1.98 d2 -4.97")]
+    [TestCase("binary", "d0 -0.5 d1 -0.5 d2 -9")]
+    public async Task Distances_AreSearched_InEveryStorage(string storage, string expected)
+    {
+        // d0 = (1, 2), d1 = (2, 1), d2 = (3, -1), which is one more row than the queries: (2, 1).
+        string vectors = Fvecs("v", [1, 2], [2, 1], [3, -1]), ids = _files.Write("v.ids", "d0\nd1\nd2\n"), queries = Fvecs("q", [2, 1]);
+        await Done("index", "import", vectors, "--ids", ids, "--metric", "l2", "--storage", storage, "--output", _files.PathOf("l2"));
+        string[] lines = (await Done("search", "--index", _files.PathOf("l2"), "--query-embeddings", queries)).Output.Trim().Split('\n');
+        string[] wanted = expected.Split(' ');
+        for (int i = 0; i < 3; i++)
+        {
+            Assert.That(lines[i].Split(' ')[2], Is.EqualTo(wanted[2 * i]));
+            double score = double.Parse(lines[i].Split(' ')[4], System.Globalization.CultureInfo.InvariantCulture);
+            Assert.That(score, Is.EqualTo(double.Parse(wanted[2 * i + 1], System.Globalization.CultureInfo.InvariantCulture)).Within(0.01));
+        }
+    }
+
+    private string Fvecs(string name, params float[][] rows)
+    {
+        byte[] bytes = [.. rows.SelectMany(row => System.BitConverter.GetBytes(row.Length).Concat(row.SelectMany(System.BitConverter.GetBytes)))];
+        File.WriteAllBytes(_files.PathOf(name + ".fvecs"), bytes);
+        return _files.PathOf(name + ".fvecs");
+    }
+
+    [Test]
     public async Task Query_PrintsRankScoreId_AndWithACorpusTitleAndText()
     {
         CommandRun plain = await Done("search", "--index", _index, "--query", "Title 3 text of d3", "--depth", "2");
@@ -157,6 +198,7 @@ internal sealed class DenseSearchTests
     [TestCase("--index goes with --method dense", "--method", "bm25", "--corpus", "c", "--queries", "q", "--index", "i")]
     [TestCase("give one of --queries PATH", "--index", "i")]
     [TestCase("give one of --queries PATH", "--index", "i", "--queries", "q", "--query", "t")]
+    [TestCase("--rescore-multiplier goes with --prefix-dim", "--index", "i", "--queries", "q", "--rescore-multiplier", "3")]
     [TestCase("--corpus goes with --query", "--index", "i", "--queries", "q", "--corpus", "c")]
     public async Task OptionsThatDoNotGoTogether_AreNamed(string expected, params string[] options)
     {

@@ -27,13 +27,13 @@ public sealed unsafe partial class CpuBackend
         // A candidate's row has 32 bits.
         for (long start = 0; start < n && k > 0 && q > 0; start += uint.MaxValue)
         {
-            long count = Math.Min(uint.MaxValue, n - start), room = Candidates.Room(k, count);
+            long count = Math.Min(uint.MaxValue, n - start), room = Candidates.Room(k, count), stride = rows.Shape[1] * rows.DType.Size();
             long queriesPerPass = Math.Clamp(CandidateBytesPerPass / (_workers.Count * room * sizeof(ulong)), 1, QueriesPerPass);
             for (long query = 0; query < q; query += queriesPerPass)
             {
                 ScorePass(new ScorePlan(
                     Pointer<float>(queries) + query * d, (int)Math.Min(queriesPerPass, q - query),
-                    Pointer<byte>(rows) + start * d * rows.DType.Size(), rows.DType, rowScales.IsEmpty ? null : Pointer<float>(rowScales) + start,
+                    Pointer<byte>(rows) + start * stride, stride, rows.DType, rowScales.IsEmpty ? null : Pointer<float>(rowScales) + start,
                     rowTerms.IsEmpty ? null : Pointer<float>(rowTerms) + start, count, d, firstRow + start, k, checked((int)room), Pointer<float>(scores) + query * k, Pointer<long>(indices) + query * k));
             }
         }
@@ -67,7 +67,7 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <summary>One pass: some queries, all rows.</summary>
-    private readonly struct ScorePlan(float* queries, int queryCount, byte* rows, DType dtype, float* scales, float* terms, long n, long d, long firstRow,
+    private readonly struct ScorePlan(float* queries, int queryCount, byte* rows, long stride, DType dtype, float* scales, float* terms, long n, long d, long firstRow,
         long k, int room, float* scores, long* indices)
     {
         public float* QueryData => queries;
@@ -75,6 +75,8 @@ public sealed unsafe partial class CpuBackend
         public int Queries => queryCount;
 
         public byte* Rows => rows;
+
+        public long Stride => stride;
 
         public DType DType => dtype;
 
@@ -109,24 +111,24 @@ public sealed unsafe partial class CpuBackend
             {
                 int count = (int)Math.Min(rowsPerBlock, plan.N - first);
                 if (plan.Terms != null && AreExcluded(plan.Terms + first, count)) continue;
-                byte* rows = plan.Rows + first * plan.D * plan.DType.Size();
+                byte* rows = plan.Rows + first * plan.Stride;
                 switch (plan.DType)
                 {
                     case DType.F32:
-                        Multiply<FloatF32>(rows, count, scores);
+                        Multiply<FloatF32>(rows, plan.Stride, count, scores);
                         break;
                     case DType.BF16:
-                        Multiply<FloatBF16>(rows, count, scores);
+                        Multiply<FloatBF16>(rows, plan.Stride, count, scores);
                         break;
                     case DType.F16 when widened > 0:
-                        Widen(rows, count * plan.D, block);
-                        Multiply<FloatF32>((byte*)block, count, scores);
+                        for (int row = 0; row < count; row++) Widen(rows + row * plan.Stride, plan.D, block + row * plan.D);
+                        Multiply<FloatF32>((byte*)block, plan.D * sizeof(float), count, scores);
                         break;
                     case DType.F16:
-                        Multiply<FloatF16>(rows, count, scores);
+                        Multiply<FloatF16>(rows, plan.Stride, count, scores);
                         break;
                     default:
-                        Multiply<FormatI8>(rows, count, scores);
+                        Multiply<FormatI8>(rows, plan.Stride, count, scores);
                         break;
                 }
 
@@ -136,9 +138,9 @@ public sealed unsafe partial class CpuBackend
 
         private long Take() => (Interlocked.Increment(ref *next) - 1) * rowsPerBlock;
 
-        private void Multiply<TFormat>(byte* rows, int count, float* scores)
+        private void Multiply<TFormat>(byte* rows, long stride, int count, float* scores)
             where TFormat : struct, IElementFormat =>
-            DotKernel.Multiply<TFormat>(rows, plan.D * TFormat.Size, count, queries, plan.Queries, plan.D, scores, rowsPerBlock);
+            DotKernel.Multiply<TFormat>(rows, stride, count, queries, plan.Queries, plan.D, scores, rowsPerBlock);
 
         private static void Widen(byte* rows, long elements, float* block)
         {

@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.IO;
+using System.Linq;
 using System.Threading;
 using RetrievalEngine.Compute;
 using RetrievalEngine.Encoding;
@@ -43,7 +44,6 @@ public sealed class DenseIndex : IDisposable
         IndexStore store = IndexStore.Open(folder);
         try
         {
-            RequireSearchable(store.Manifest, folder);
             if (verify) store.Verify(progress, cancellation);
             return new DenseIndex(backend, store);
         }
@@ -52,15 +52,6 @@ public sealed class DenseIndex : IDisposable
             store.Dispose();
             throw;
         }
-    }
-
-    /// <summary>What is kept and what is searched differ: distances and single bits have no scan yet, and another order of results would be a lie.</summary>
-    private static void RequireSearchable(IndexManifest manifest, string folder)
-    {
-        if (manifest.Metric == Metric.L2)
-            throw new InputException($"{folder}: an index of metric l2 is kept, checked and exported, but not searched by this version; inner_product and cosine are");
-        if (manifest.Storage == VectorStorage.Binary)
-            throw new InputException($"{folder}: an index of binary storage is kept, checked and exported, but not searched by this version; other storages are");
     }
 
     /// <summary>
@@ -111,39 +102,32 @@ public sealed class DenseIndex : IDisposable
 
     /// <summary>
     /// The best <paramref name="depth"/> documents of each query, in the order of <paramref name="queryIds"/>, from <paramref name="queries"/> [Q,
-    /// dimensions] as the encoder gave them. Scores are cosines where the contract compares so, else inner products; equal ones come in row order.
-    /// Computed while it is enumerated.
+    /// dimensions] as the encoder gave them. Scores are cosines where the contract compares so, minus squared distances for l2, else inner products; equal
+    /// ones come in row order. Computed while it is enumerated.
     /// </summary>
     /// <param name="queryIds">Ids of the queries.</param>
     /// <param name="queries">Their vectors.</param>
     /// <param name="depth">Documents a query, at most.</param>
-    /// <param name="excludeSelf">Leaves out the document that has the query's id, for collections whose queries are documents (ArguAna,
-    /// Quora).</param>
-    /// <param name="progress">Told after each batch of queries.</param>
-    /// <param name="cancellation">Stops between two shards.</param>
-    public IEnumerable<RankedQuery> Rank(IReadOnlyList<string> queryIds, ReadOnlyMemory<float> queries, int depth, bool excludeSelf = false,
+    /// <param name="options">Which documents, and how they are looked for.</param>
+    /// <param name="progress">Told after each block of vectors.</param>
+    /// <param name="cancellation">Stops between two blocks.</param>
+    /// <exception cref="InputException">The options do not fit the index.</exception>
+    public IEnumerable<RankedQuery> Rank(IReadOnlyList<string> queryIds, ReadOnlyMemory<float> queries, int depth, RankOptions? options = null,
         IProgress<ProgressUpdate>? progress = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(queryIds);
         ArgumentOutOfRangeException.ThrowIfLessThan(depth, 1);
-        // Deleted rows may be among the best, and so may the query's own.
-        int dimensions = Manifest.Dimensions, k = (int)Math.Min(depth + _store.Deleted.Count + (excludeSelf ? 1 : 0), Math.Max(1, _store.StoredRows));
-        if (queries.Length != (long)queryIds.Count * dimensions)
-            throw new ArgumentException($"{queryIds.Count} queries of {dimensions} dimensions are not {queries.Length} numbers", nameof(queries));
-        int most = _flat.Value.QueriesTogether(k);
+        CheckQueries(queryIds, queries);
+        SearchOptions search = OptionsOf(options ??= new RankOptions(), progress, cancellation);
+        long[] own = options.ExcludeSelf ? OwnRows(queryIds, cancellation) : [];
+        int dimensions = Manifest.Dimensions, k = (int)Math.Clamp(_store.StoredRows, 1, depth), most = _flat.Value.QueriesTogether(k);
         for (int first = 0; first < queryIds.Count; first += most)
         {
             int count = Math.Min(most, queryIds.Count - first);
-            float[] batch = queries.Slice(first * dimensions, count * dimensions).ToArray(), scores = new float[count * k];
-            long[] rows = new long[count * k];
-            ScaleToLengthOne(batch);
-            _flat.Value.Search(batch, k, scores, rows, cancellation);
-            progress?.Report(new ProgressUpdate("search", first + count, queryIds.Count, "queries"));
+            SearchOptions some = options.ExcludeSelf ? search with { ExcludedRows = own.AsMemory(first, count) } : search;
+            SearchResults found = _flat.Value.Search(queries.Span.Slice(first * dimensions, count * dimensions), k, some, cancellation);
             for (int q = 0; q < count; q++)
-            {
-                string queryId = queryIds[first + q];
-                yield return new RankedQuery(queryId, Hits(rows.AsSpan(q * k, k), scores.AsSpan(q * k, k), depth, excludeSelf ? queryId : null));
-            }
+                yield return new RankedQuery(queryIds[first + q], Hits(found.RowsOf(q), found.ScoresOf(q)));
         }
     }
 
@@ -156,34 +140,54 @@ public sealed class DenseIndex : IDisposable
     public float Score(ReadOnlySpan<float> query, long row)
     {
         float[] scaled = query.ToArray(), vector = new float[query.Length];
-        ScaleToLengthOne(scaled);
+        if (Manifest.Metric == Metric.Cosine && !Manifest.ComesNormalized) UnitLength.Scale(scaled);
         _store.Read(row, vector);
         double sum = 0;
-        for (int i = 0; i < vector.Length; i++) sum += (double)scaled[i] * vector[i];
+        for (int i = 0; i < vector.Length; i++)
+        {
+            double difference = (double)scaled[i] - vector[i];
+            sum += Manifest.Metric == Metric.L2 ? -difference * difference : (double)scaled[i] * vector[i];
+        }
+
         return (float)sum;
     }
 
     /// <inheritdoc/>
     public void Dispose() => _store.Dispose();
 
-    private DenseHit[] Hits(ReadOnlySpan<long> rows, ReadOnlySpan<float> scores, int depth, string? excluded)
+    private void CheckQueries(IReadOnlyList<string> queryIds, ReadOnlyMemory<float> queries)
     {
-        List<DenseHit> hits = new(rows.Length);
-        for (int i = 0; i < rows.Length && rows[i] >= 0 && hits.Count < depth; i++)
-        {
-            if (_store.Deleted.Contains(rows[i])) continue;
-            string id = _store.Id(rows[i]);
-            if (id != excluded) hits.Add(new DenseHit(id, scores[i]));
-        }
-
-        return [.. hits];
+        if (queries.Length != (long)queryIds.Count * Manifest.Dimensions)
+            throw new ArgumentException($"{queryIds.Count} queries of {Manifest.Dimensions} dimensions are not {queries.Length} numbers", nameof(queries));
     }
 
-    /// <summary>For cosines each query is scaled to length 1, unless all come so.</summary>
-    private void ScaleToLengthOne(Span<float> queries)
+    private SearchOptions OptionsOf(RankOptions options, IProgress<ProgressUpdate>? progress, CancellationToken cancellation)
     {
-        if (Manifest.Metric != Metric.Cosine || Manifest.ComesNormalized) return;
-        for (int first = 0; first < queries.Length; first += Manifest.Dimensions) RowFormat.ScaleToLengthOne(queries.Slice(first, Manifest.Dimensions));
+        if (options.PrefixDimensions is { } prefix && prefix > Manifest.Dimensions)
+            throw new InputException($"a prefix of {prefix} dimensions is longer than the {Manifest.Dimensions} of the index {_store.Folder}");
+        return new SearchOptions
+        {
+            Filter = options.Filter is { } ids ? new RowSet(_store.StoredRows, _store.Find(ids.Contains, cancellation).Values) : null,
+            PrefixDimensions = options.PrefixDimensions,
+            RescoreMultiplier = options.RescoreMultiplier,
+            Progress = progress,
+        };
+    }
+
+    /// <summary>For each query the row of the document that has its id, or -1.</summary>
+    private long[] OwnRows(IReadOnlyList<string> queryIds, CancellationToken cancellation)
+    {
+        HashSet<string> wanted = new(queryIds, StringComparer.Ordinal);
+        Dictionary<string, long> rows = _store.Find(wanted.Contains, cancellation);
+        return [.. queryIds.Select(id => rows.GetValueOrDefault(id, -1))];
+    }
+
+    private DenseHit[] Hits(ReadOnlySpan<long> rows, ReadOnlySpan<float> scores)
+    {
+        int count = rows.IndexOf(-1) is >= 0 and var end ? end : rows.Length;
+        DenseHit[] hits = new DenseHit[count];
+        for (int i = 0; i < count; i++) hits[i] = new DenseHit(_store.Id(rows[i]), scores[i]);
+        return hits;
     }
 
     private string Existing(string path, string option) =>

@@ -21,7 +21,7 @@ public static class IndexEditor
         using IndexWriter writer = IndexWriter.Open(folder);
         using (IndexStore store = IndexStore.Open(folder))
         {
-            Dictionary<string, long> there = Find(store, added.ContainsKey, cancellation);
+            Dictionary<string, long> there = store.Find(added.ContainsKey, cancellation);
             if (!replace)
             {
                 foreach (string id in there.Keys)
@@ -55,7 +55,7 @@ public static class IndexEditor
         HashSet<string> wanted = new(ids, StringComparer.Ordinal);
         using IndexWriter writer = IndexWriter.Open(folder);
         using IndexStore store = IndexStore.Open(folder);
-        Dictionary<string, long> there = Find(store, wanted.Contains, cancellation);
+        Dictionary<string, long> there = store.Find(wanted.Contains, cancellation);
         DeleteRows(writer, store, there.Values);
         writer.Commit();
         return there.Count;
@@ -86,19 +86,6 @@ public static class IndexEditor
         }
 
         return rows;
-    }
-
-    private static Dictionary<string, long> Find(IndexStore store, Func<string, bool> isWanted, CancellationToken cancellation)
-    {
-        Dictionary<string, long> found = new(StringComparer.Ordinal);
-        foreach (long row in store.LiveRows)
-        {
-            if ((row & 0xFFFF) == 0) cancellation.ThrowIfCancellationRequested();
-            string id = store.Id(row);
-            if (isWanted(id)) found[id] = row;
-        }
-
-        return found;
     }
 
     private static void DeleteRows(IndexWriter writer, IndexStore store, IEnumerable<long> rows)

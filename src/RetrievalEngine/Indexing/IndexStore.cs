@@ -175,10 +175,11 @@ public sealed class IndexStore : IDisposable
     public FlatIndex CreateIndex(IBackend backend, long? resident = null)
     {
         ArgumentNullException.ThrowIfNull(backend);
-        bool hasScales = RowFormat.HasScales(Manifest.Storage);
-        List<VectorShard> shards = [];
+        bool hasScales = RowFormat.HasScales(Manifest.Storage), isBinary = Manifest.Storage == VectorStorage.Binary;
+        List<VectorShard> shards = [], originals = [];
         int together = 0;
-        if (backend.FreeBytes is { } free)
+        // Bits stay on the host, where they are made bytes on their way.
+        if (backend.FreeBytes is { } free && !isBinary)
         {
             // What a device keeps lies in one block: a search is one pass over it, which waits for the device a few times and not once a shard.
             long room = resident ?? free - WorkingBytes;
@@ -188,12 +189,37 @@ public sealed class IndexStore : IDisposable
                 together++;
             }
 
-            if (together > 0) shards.Add(new VectorShard(LoadTogether(IndexManifest.RowsTensor), hasScales ? LoadTogether(IndexManifest.ScalesTensor) : default));
+            if (together > 0)
+            {
+                Tensor scales = hasScales ? LoadTogether(IndexManifest.ScalesTensor) : default;
+                shards.Add(new VectorShard(LoadTogether(IndexManifest.RowsTensor), scales) { Terms = Terms(0, together) });
+            }
         }
 
-        foreach (SafeTensorsFile file in _vectors.Skip(together))
-            shards.Add(new VectorShard(Keep(file.View(IndexManifest.RowsTensor)), hasScales ? Keep(file.Load(backend, IndexManifest.ScalesTensor)) : default));
-        return new FlatIndex(backend, Manifest.Dimensions, shards);
+        for (int i = 0; i < _vectors.Count; i++)
+        {
+            Tensor rows = Keep(_vectors[i].View(IndexManifest.RowsTensor)), scales = hasScales ? Keep(_vectors[i].View(IndexManifest.ScalesTensor)) : default;
+            VectorShard original = new(rows, scales) { IsBinary = isBinary };
+            originals.Add(original);
+            if (i < together) continue;
+            Tensor near = hasScales && backend.FreeBytes is not null ? Keep(_vectors[i].Load(backend, IndexManifest.ScalesTensor)) : scales;
+            shards.Add(original with { Scales = near, Terms = Terms(i, i + 1) });
+        }
+
+        return new FlatIndex(backend, Manifest.Dimensions, shards, Manifest.ComesNormalized ? Metric.InnerProduct : Manifest.Metric, originals);
+
+        // Of the rows of some shards: NaN where a row is deleted, and for distances minus half the squared length; none where there is nothing to say.
+        Tensor Terms(int first, int end)
+        {
+            bool areDistances = Manifest.Metric == Metric.L2;
+            if (!areDistances && Manifest.Shards.Skip(first).Take(end - first).All(static shard => shard.Deleted is null)) return default;
+            long from = _firstRows[first], count = (end < _firstRows.Count ? _firstRows[end] : StoredRows) - from;
+            float[] terms = new float[count];
+            for (long row = from; row < from + count; row++) terms[row - from] = Deleted.Contains(row) ? float.NaN : areDistances ? -Norm(row) / 2 : 0;
+            Tensor tensor = Keep(new Tensor(backend.Allocate(count * sizeof(float)), 0, new Shape(count), DType.F32));
+            backend.Upload<float>(terms, tensor);
+            return tensor;
+        }
 
         Tensor LoadTogether(string name)
         {
@@ -230,6 +256,21 @@ public sealed class IndexStore : IDisposable
         foreach (DeviceMemory memory in _loaded) memory.Dispose();
         foreach (SafeTensorsFile file in _vectors) file.Dispose();
         foreach (IdFile file in _ids) file.Dispose();
+    }
+
+    /// <summary>The rows that count of the ids that are wanted.</summary>
+    public Dictionary<string, long> Find(Func<string, bool> isWanted, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(isWanted);
+        Dictionary<string, long> found = new(StringComparer.Ordinal);
+        foreach (long row in LiveRows)
+        {
+            if ((row & 0xFFFF) == 0) cancellation.ThrowIfCancellationRequested();
+            string id = Id(row);
+            if (isWanted(id)) found[id] = row;
+        }
+
+        return found;
     }
 
     /// <summary>The bytes of a row as they are kept.</summary>

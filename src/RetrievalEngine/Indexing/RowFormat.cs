@@ -43,7 +43,7 @@ internal static class RowFormat
             Span<byte> to = stored.Slice(i * rowBytes, rowBytes);
             if (!FloatBytes.AreFinite(MemoryMarshal.AsBytes(row), DType.F32)) return (i, $"element {FirstNotFinite(row)} is not a finite number");
             bool unit = format.Metric == Metric.Cosine;
-            if (unit && !format.ComesNormalized) ScaleToLengthOne(row);
+            if (unit && !format.ComesNormalized) UnitLength.Scale(row);
             float scale = 1;
             switch (format.Storage)
             {
@@ -63,7 +63,7 @@ internal static class RowFormat
             if (!scales.IsEmpty) scales[i] = scale;
             if (norms.IsEmpty) continue;
             Decode(format.Storage, to, scale, row);
-            norms[i] = (float)SquaredNorm(row);
+            norms[i] = (float)UnitLength.SquaredNorm(row);
             if (!float.IsFinite(norms[i])) return (i, "its length is too large for distances in float32");
         }
 
@@ -85,22 +85,6 @@ internal static class RowFormat
                 FloatBytes.Widen(stored, TypeOf(storage), row);
                 break;
         }
-    }
-
-    /// <summary>Scales a vector to length 1; a zero vector stays zero, whose similarity with everything is 0.</summary>
-    public static void ScaleToLengthOne(Span<float> row)
-    {
-        double length = Math.Sqrt(SquaredNorm(row));
-        if (length == 0) return;
-        for (int i = 0; i < row.Length; i++) row[i] = (float)(row[i] / length);
-    }
-
-    /// <summary>Σ x², in double, where no float32 overflows or vanishes.</summary>
-    public static double SquaredNorm(ReadOnlySpan<float> row)
-    {
-        double sum = 0;
-        foreach (float x in row) sum += (double)x * x;
-        return sum;
     }
 
     /// <summary>codes = round(x / scale) with scale = absmax / 127; for cosines the scale that gives the codes length 1.</summary>

@@ -60,4 +60,25 @@ public sealed class RowSet
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((ulong)row, (ulong)Bound, nameof(row));
         return (_words[row >> 6] >> (int)(row & 63) & 1) != 0;
     }
+
+    /// <summary>Makes the terms of rows that are not in it NaN; <paramref name="terms"/> are those of the rows from <paramref name="firstRow"/> on.</summary>
+    internal void Restrict(long firstRow, Span<float> terms)
+    {
+        for (int i = 0; i < terms.Length;)
+        {
+            long row = firstRow + i;
+            int count = (int)Math.Min(64 - (row & 63), terms.Length - i);
+            ulong word = _words[row >> 6] >> (int)(row & 63);
+            if (word == 0) terms.Slice(i, count).Fill(float.NaN);
+            else if (word != ulong.MaxValue)
+            {
+                for (int bit = 0; bit < count; bit++)
+                {
+                    if ((word >> bit & 1) == 0) terms[i + bit] = float.NaN;
+                }
+            }
+
+            i += count;
+        }
+    }
 }

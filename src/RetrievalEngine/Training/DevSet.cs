@@ -64,12 +64,11 @@ public sealed class DevSet
         using DeviceMemory memory = backend.Allocate((long)passages.Length * sizeof(float));
         Tensor rows = new(memory, 0, new Shape(_documents.Count, width), DType.F32);
         backend.Upload<float>(passages, rows);
-        float[] scores = new float[_queries.Count * depth];
-        long[] hits = new long[scores.Length];
-        new FlatIndex(backend, width, [new VectorShard(rows)]).Search(queries, depth, scores, hits, cancellation: cancellation);
+        FlatIndex index = new(backend, width, [new VectorShard(rows)]);
+        SearchResults found = index.Search(queries, depth, cancellation: cancellation);
         RunFile run = new("dev");
         for (int q = 0; q < _queries.Count; q++)
-            run.Add(_queries[q].Id, Enumerable.Range(q * depth, depth).Where(i => hits[i] >= 0).Select(i => new ScoredDocument(_documents[(int)hits[i]].Id, scores[i])));
+            run.Add(_queries[q].Id, Enumerable.Range(q * depth, depth).Where(i => found.Rows[i] >= 0).Select(i => new ScoredDocument(_documents[(int)found.Rows[i]].Id, found.Scores[i])));
         EvaluationOptions options = new() { AllJudgedQueries = true };
         Evaluation.Evaluation all = Evaluator.Create(s_measures, options).Evaluate(_qrels, run);
         Evaluation.Evaluation top = Evaluator.Create(["recip_rank"], options with { MaxRetrieved = 10 }).Evaluate(_qrels, run);

@@ -66,15 +66,6 @@ internal sealed class IndexTests
         }
     }
 
-    [TestCase(VectorStorage.Float32, Metric.L2, "metric l2")]
-    [TestCase(VectorStorage.Binary, Metric.Cosine, "binary storage")]
-    public void WhatHasNoScan_IsRefusedBySearch(VectorStorage storage, Metric metric, string what)
-    {
-        IndexBuilder.Import(IndexRows.Source(IndexRows.Ids(0, 3)), _folder, metric, storage);
-        using CpuBackend cpu = new(1);
-        Assert.That(() => DenseIndex.Open(cpu, _folder), Throws.TypeOf<InputException>().With.Message.Contains(what));
-    }
-
     [Test]
     public void AddDeleteReplaceCompact_AreGenerations()
     {
@@ -175,10 +166,8 @@ internal sealed class IndexTests
         using (CpuBackend backend = new(1))
         using (IndexStore store = IndexStore.Open(_folder))
         {
-            float[] query = [1, 0, 0, 0, 0], scores = new float[40];
-            long[] rows = new long[40];
-            store.CreateIndex(backend).Search(query, 40, scores, rows);
-            Assert.That(rows, Is.EqualTo(Enumerable.Range(0, 40).Select(i => (long)i).OrderByDescending(i => IndexRows.Of($"d{i}")[0]).ThenBy(i => i)));
+            FlatIndex index = store.CreateIndex(backend);
+            Assert.That(index.Search([1, 0, 0, 0, 0], 40).Rows, Is.EqualTo(Enumerable.Range(0, 40).Select(i => (long)i).OrderByDescending(i => IndexRows.Of($"d{i}")[0]).ThenBy(i => i)));
         }
 
         Assert.That(DeviceMemory.LiveBlocks, Is.EqualTo(live));
@@ -201,10 +190,7 @@ internal sealed class IndexTests
             Assert.That(free - backend.FreeBytes!.Value, Is.EqualTo(resident ?? 800));
             // All of a resident index is one block; rows from the host come once for as many queries as have room for their results.
             Assert.That((index.Blocks, index.QueriesTogether(1000)), Is.EqualTo(resident is null ? (1, 1024) : (8, 16777)));
-            float[] query = [1, 0, 0, 0, 0], scores = new float[40];
-            long[] rows = new long[40];
-            index.Search(query, 40, scores, rows);
-            Assert.That(rows, Is.EqualTo(Enumerable.Range(0, 40).Select(i => (long)i).OrderByDescending(i => IndexRows.Of($"d{i}")[0]).ThenBy(i => i)));
+            Assert.That(index.Search([1, 0, 0, 0, 0], 40).Rows, Is.EqualTo(Enumerable.Range(0, 40).Select(i => (long)i).OrderByDescending(i => IndexRows.Of($"d{i}")[0]).ThenBy(i => i)));
         }
     }
 
@@ -244,8 +230,8 @@ internal sealed class IndexTests
                 using IndexStore store = IndexStore.Open(_folder);
                 store.VerifyContents();
                 // As a whole it must be searchable, whatever its numbers are.
-                float[] query = new float[store.Manifest.Dimensions], scores = new float[3];
-                store.CreateIndex(backend).Search(query, 3, scores, new long[3]);
+                FlatIndex index = store.CreateIndex(backend);
+                index.Search(new float[store.Manifest.Dimensions], 3);
             }
             finally
             {

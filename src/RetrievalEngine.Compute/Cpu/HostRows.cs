@@ -1,0 +1,95 @@
+using System;
+using System.Threading.Tasks;
+using RetrievalEngine.Compute.Cpu.Gemm;
+
+namespace RetrievalEngine.Compute.Cpu;
+
+/// <summary>Scores of single rows that lie in host memory, whatever backend searches.</summary>
+public static unsafe class HostRows
+{
+    private const int RowsPerTask = 64;
+
+    /// <summary>
+    /// Scores of rows by number for <paramref name="queries"/> [Q, <paramref name="dimensions"/>]: <paramref name="indices"/> [Q, C] count from
+    /// <paramref name="firstRow"/>; elements of <paramref name="scores"/> [Q, C] whose number is none of <paramref name="rows"/> [N, dimensions] stay as they
+    /// are. Inner products have the bits of <see cref="IBackend.ScoreTopK"/> on a CPU; with <paramref name="distance"/> minus the squared distance, summed in
+    /// double and rounded once. <paramref name="rowScales"/> [N] or none.
+    /// </summary>
+    /// <exception cref="ArgumentException">Shapes or types do not fit.</exception>
+    public static void Score(float[] queries, int dimensions, Tensor rows, Tensor rowScales, long firstRow, long[] indices, float[] scores, bool distance)
+    {
+        ArgumentNullException.ThrowIfNull(queries);
+        ArgumentNullException.ThrowIfNull(indices);
+        ArgumentNullException.ThrowIfNull(scores);
+        long n = rows.IsEmpty ? 0 : rows.Shape[0], d = dimensions, q = queries.Length / d;
+        if (queries.Length != q * d || indices.Length != scores.Length || (q > 0 && indices.Length % q != 0) || (n > 0 && rows.Shape[1] != d)
+            || !(rowScales.IsEmpty || rowScales.Count == n))
+            throw new ArgumentException($"{queries.Length} numbers of queries, rows {rows} with scales {rowScales} and {scores.Length} scores do not fit");
+        if (q == 0 || n == 0 || indices.Length == 0) return;
+        long prepared = DotKernel.PreparedFloats(d), c = indices.Length / q, tasks = (c + RowsPerTask - 1) / RowsPerTask;
+        byte* data = ((CpuMemory)rows.Memory!).Pointer + rows.Offset;
+        float* scales = rowScales.IsEmpty ? null : (float*)(((CpuMemory)rowScales.Memory!).Pointer + rowScales.Offset);
+        using CpuMemory copies = new(q * prepared * sizeof(float));
+        float* copy = (float*)copies.Pointer;
+        fixed (float* query = queries)
+        {
+            for (long i = 0; i < q && !distance; i++) DotKernel.Prepare(rows.DType, query + i * d, d, copy + i * prepared);
+        }
+
+        DType dtype = rows.DType;
+        Parallel.For(0, q * tasks, task =>
+        {
+            long of = task / tasks, from = of * c + task % tasks * RowsPerTask, to = Math.Min(from + RowsPerTask, (of + 1) * c);
+            for (long i = from; i < to; i++)
+            {
+                long row = indices[i] - firstRow;
+                if (row < 0 || row >= n) continue;
+                byte* at = data + row * d * dtype.Size();
+                float scale = scales == null ? 1 : scales[row];
+                scores[i] = distance ? -(float)Distance(queries.AsSpan((int)(of * d), dimensions), at, dtype, scale)
+                    : scale * Product(copy + of * prepared, at, dtype, d);
+            }
+        });
+    }
+
+    private static float Product(float* query, byte* row, DType dtype, long d)
+    {
+        float score;
+        switch (dtype)
+        {
+            case DType.F32:
+                DotKernel.Multiply<FloatF32>(row, 0, 1, query, 1, d, &score, 1);
+                break;
+            case DType.BF16:
+                DotKernel.Multiply<FloatBF16>(row, 0, 1, query, 1, d, &score, 1);
+                break;
+            case DType.F16:
+                DotKernel.Multiply<FloatF16>(row, 0, 1, query, 1, d, &score, 1);
+                break;
+            default:
+                DotKernel.Multiply<FormatI8>(row, 0, 1, query, 1, d, &score, 1);
+                break;
+        }
+
+        return score;
+    }
+
+    private static double Distance(ReadOnlySpan<float> query, byte* row, DType dtype, float scale)
+    {
+        double sum = 0;
+        for (int i = 0; i < query.Length; i++)
+        {
+            float value = dtype switch
+            {
+                DType.F32 => ((float*)row)[i],
+                DType.F16 => (float)((Half*)row)[i],
+                DType.BF16 => BitConverter.UInt32BitsToSingle((uint)((ushort*)row)[i] << 16),
+                _ => ((sbyte*)row)[i],
+            };
+            double difference = (double)query[i] - (double)scale * value;
+            sum += difference * difference;
+        }
+
+        return sum;
+    }
+}

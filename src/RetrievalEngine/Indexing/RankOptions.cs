@@ -1,0 +1,20 @@
+using System.Collections.Generic;
+using RetrievalEngine.Search;
+
+namespace RetrievalEngine.Indexing;
+
+/// <summary>Which documents of an index are ranked, and how they are looked for.</summary>
+public sealed record RankOptions
+{
+    /// <summary>Ids of the documents that may be found; all where null. Ids that are not there are no matter.</summary>
+    public IReadOnlySet<string>? Filter { get; init; }
+
+    /// <summary>Leaves out the document that has the query's id, for collections whose queries are documents (ArguAna, Quora).</summary>
+    public bool ExcludeSelf { get; init; }
+
+    /// <summary>As <see cref="SearchOptions.PrefixDimensions"/>.</summary>
+    public int? PrefixDimensions { get; init; }
+
+    /// <summary>As <see cref="SearchOptions.RescoreMultiplier"/>.</summary>
+    public int RescoreMultiplier { get; init; } = SearchOptions.DefaultRescoreMultiplier;
+}
