@@ -13,13 +13,14 @@ namespace RetrievalEngine.Cli;
 internal static class InfoCommand
 {
     private const string Help = """
-        Says what a folder or file is: a model (family, parameters, memory, how it turns texts into vectors), an adapter, embeddings, an index, a
-        safetensors file, a run or relevance judgements.
+        Says what a folder or file is: a model (family, parameters, memory, how it turns texts into vectors or pairs into scores), an adapter, embeddings, an
+        index, a safetensors file, a run or relevance judgements; `retrieval info presets` lists what --preset knows.
 
         Examples:
           retrieval info all-MiniLM-L6-v2
           retrieval info idx/scifact --json
           retrieval info qrels.txt
+          retrieval info presets
         """;
 
     private static readonly JsonSerializerOptions s_json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
@@ -27,14 +28,16 @@ internal static class InfoCommand
     /// <summary>Makes the verb.</summary>
     public static Command Create()
     {
-        Argument<string> path = new("PATH") { Description = "Folder or file" };
+        Argument<string> path = new("PATH") { Description = "Folder or file, or the word presets" };
         Option<bool> quiet = CommonOptions.Quiet();
         Option<bool> json = CommonOptions.Json();
         Command command = new("info", Help) { path, quiet, json };
         command.SetAction((parsed, stop) =>
         {
             JsonObject description =
-                ProgressDisplay.Run(parsed.GetValue(quiet), progress => PathDescription.Of(parsed.GetRequiredValue(path), progress, stop));
+                ProgressDisplay.Run(parsed.GetValue(quiet), progress => parsed.GetRequiredValue(path) is var given && given == PresetDescription.Word
+                    ? PresetDescription.OfAll()
+                    : PathDescription.Of(given, progress, stop));
             if (parsed.GetValue(json)) Console.Out.WriteLine(description.ToJsonString(s_json));
             else Print(description, Console.Out, 0);
             return Task.FromResult(ExitCodes.Done);

@@ -8,6 +8,7 @@ using System.Threading.Tasks;
 using RetrievalEngine.Compute;
 using RetrievalEngine.Data;
 using RetrievalEngine.Encoding;
+using RetrievalEngine.Evaluation;
 using RetrievalEngine.Indexing;
 using RetrievalEngine.Search;
 using RetrievalEngine.Training;
@@ -23,6 +24,7 @@ internal static class MineCommand
         Examples:
           retrieval mine --method bm25 --corpus scifact --train-data scifact --output train.jsonl
           retrieval mine --index idx/corpus --corpus corpus.jsonl --train-data train.jsonl --relative-margin 0.05 --output harder.jsonl
+          retrieval mine --run repllama.run --corpus corpus.jsonl --train-data train.jsonl --range-max 200 --sampling-strategy random --num-negatives 15 --output mined.jsonl
           retrieval mine --method bm25 --corpus corpus.jsonl --queries queries.tsv --qrels qrels.tsv --num-negatives 7 --output train.jsonl
           retrieval mine --method bm25 --corpus corpus.jsonl --train-data old.jsonl --range-min 10 --range-max 210 --sampling-strategy random \
                          --output train.jsonl
@@ -40,6 +42,7 @@ internal static class MineCommand
         Option<string?> method = new("--method") { Description = "How documents are ranked, where no --index is given: bm25" };
         method.AcceptOnlyFromAmong("bm25");
         Option<string?> index = new("--index") { Description = "Rank by the vectors of this index of the corpus", HelpName = "DIR" };
+        Option<string?> run = new("--run") { Description = "Take the ranking of this run of the training queries, whatever made it", HelpName = "RUN" };
         Option<string?> model = new("--model") { Description = "Where the index's model is, if it moved", HelpName = "DIR" };
         Option<string?> adapter = CommonOptions.Adapter();
         Option<string> corpus = new("--corpus") { Description = "File or folder with the documents", HelpName = "PATH", Required = true };
@@ -63,13 +66,13 @@ internal static class MineCommand
         Option<bool> quiet = CommonOptions.Quiet(), json = CommonOptions.Json();
         Command command = new("mine", Help)
         {
-            method, index, model, adapter, corpus, format, trainData, queries, qrels, output, number, rangeMin, rangeMax, relative, absolute, minScore, maxScore,
+            method, index, run, model, adapter, corpus, format, trainData, queries, qrels, output, number, rangeMin, rangeMax, relative, absolute, minScore, maxScore,
             sampling, seed, k1, b, quiet, json,
         };
         foreach (Option option in device.All) command.Add(option);
         command.Validators.Add(result =>
         {
-            if (Given(result, method) == Given(result, index)) result.AddError("give either --method bm25 or --index");
+            if (((Option[])[method, index, run]).Count(option => Given(result, option)) != 1) result.AddError("give one of --method bm25, --index and --run");
             bool rows = Given(result, trainData), judged = Given(result, queries) && Given(result, qrels);
             if (rows == judged || Given(result, queries) != Given(result, qrels))
                 result.AddError("give either --train-data, or --queries and --qrels");
@@ -103,8 +106,8 @@ internal static class MineCommand
                     DenseSearch.CheckMemory(backend, isQuiet, searched, parsed.GetValue(model), parsed.GetValue(adapter));
                 using DenseIndex? dense = parsed.GetValue(index) is { } folder ? DenseIndex.Open(backend, folder, progress: progress, cancellation: stop) : null;
                 using TextEncoder? encoder = dense?.LoadEncoder(parsed.GetValue(model), parsed.GetValue(adapter), progress, stop);
-                IDocumentRanker ranker = dense is null
-                    ? new Bm25Ranker(Bm25Search.Index(documents, new Bm25Options(parsed.GetValue(k1), parsed.GetValue(b)), stop))
+                IDocumentRanker ranker = parsed.GetValue(run) is { } found ? new RunRanker(RunFile.Load(found), documents)
+                    : dense is null ? new Bm25Ranker(Bm25Search.Index(documents, new Bm25Options(parsed.GetValue(k1), parsed.GetValue(b)), stop))
                     : DenseRanker.Create(dense, encoder!, documents, rows.Select(row => row.Query), options.RangeMax, progress, stop);
                 HardNegativeMiner miner = new(documents, ranker, options);
                 return miner.MineToFile(rows, parsed.GetRequiredValue(output), Bm25Search.Threads(device.Threads(parsed)), progress, stop);

@@ -10,6 +10,7 @@ using RetrievalEngine.Compute;
 using RetrievalEngine.Encoding;
 using RetrievalEngine.Evaluation;
 using RetrievalEngine.Indexing;
+using RetrievalEngine.Reranking;
 
 namespace RetrievalEngine.Cli;
 
@@ -59,7 +60,11 @@ internal static class PathDescription
                 new JsonObject { ["float32"] = parameters * DType.F32.Size(), ["float16_or_bfloat16"] = parameters * DType.BF16.Size() },
         };
         if (config.UnknownFields.Count > 0) model["unknown_config_fields"] = new JsonArray([.. config.UnknownFields.Select(static f => (JsonNode)f)]);
-        if (config.IsSequenceClassification) model["head"] = "sequence classification (reranker)";
+        if (config.IsSequenceClassification)
+        {
+            model["head"] = config.NumLabels == 1 ? "one score (reranker)" : $"sequence classification, {config.NumLabels} labels";
+            if (config.NumLabels == 1) model["rerank_contract"] = RerankContractOf(folder, progress, stop);
+        }
         else model["contract"] = ContractOf(folder, progress, stop);
         return model;
     }
@@ -77,13 +82,26 @@ internal static class PathDescription
         }
     }
 
+    /// <summary>How a reranker's pairs are made, where it can be told.</summary>
+    private static JsonNode RerankContractOf(string folder, IProgress<ProgressUpdate> progress, CancellationToken stop)
+    {
+        try
+        {
+            return RerankContractResolver.For(folder, null, new RerankOverrides(), progress, stop).ToJson();
+        }
+        catch (InputException e)
+        {
+            return JsonValue.Create($"none can be told: {e.Message}");
+        }
+    }
+
     private static JsonObject OfAdapter(string folder)
     {
         using Adapter adapter = Adapter.Load(folder);
         AdapterConfig config = adapter.Config;
         JsonObject description = new()
         {
-            ["kind"] = "adapter",
+            ["kind"] = config.TaskType == "SEQ_CLS" ? "adapter of a reranker" : "adapter",
             ["base_model"] = config.BaseModelNameOrPath,
             ["rank"] = config.R,
             ["alpha"] = config.LoraAlpha,
@@ -92,11 +110,14 @@ internal static class PathDescription
                 ? pattern
                 : new JsonArray([.. config.TargetModules.Select(static m => (JsonNode)m)]),
             ["adapted_maps"] = adapter.Modules.Count,
+            ["saved_modules"] = new JsonArray([.. adapter.Saved.Canonical.Select(static name => (JsonNode)name)]),
             ["parameters"] = adapter.Weights.Tensors.Sum(static t => t.Shape.Count),
             ["stored_as"] = Types(adapter.Weights.Tensors),
         };
         string contract = Path.Combine(folder, EncodingContract.FileName);
         if (File.Exists(contract)) description["contract"] = Contract(EncodingContract.Load(contract));
+        string pairs = Path.Combine(folder, RerankContract.FileName);
+        if (File.Exists(pairs)) description["rerank_contract"] = RerankContract.Load(pairs).ToJson();
         return description;
     }
 

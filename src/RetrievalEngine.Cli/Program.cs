@@ -27,6 +27,7 @@ internal static class Program
             EncodeCommand.Create(),
             IndexCommand.Create(),
             SearchCommand.Create(),
+            RerankCommand.Create(),
             MineCommand.Create(),
             EvaluateCommand.Create(),
             CompareCommand.Create(),

@@ -6,34 +6,42 @@ using System.Threading.Tasks;
 using RetrievalEngine.Checkpoints;
 using RetrievalEngine.Compute;
 using RetrievalEngine.Data;
+using RetrievalEngine.Encoding;
+using RetrievalEngine.Reranking;
 using RetrievalEngine.Training;
 
 namespace RetrievalEngine.Cli;
 
-/// <summary>The verb <c>train</c>: a pretrained model becomes a retriever.</summary>
+/// <summary>The verb <c>train</c>: a pretrained model becomes a retriever or a reranker.</summary>
 internal static class TrainCommand
 {
     private const string Help = """
-        Fine-tunes a model for retrieval by InfoNCE over in-batch and hard negatives: LoRA with --lora, else all weights.
+        Fine-tunes a model for retrieval by InfoNCE over in-batch and hard negatives, or with --task reranker into a model that scores a query with a passage, by the
+        cross-entropy of each positive among its own negatives: LoRA with --lora, else all weights.
 
         Examples:
           retrieval train --model all-MiniLM-L6-v2 --train-data train.jsonl --output runs/full --learning-rate 2e-5 --temperature 0.05
           retrieval train --model Qwen2-0.5B --train-data train.jsonl --corpus corpus.jsonl --output runs/lora --lora --lora-r 16 --lora-alpha 64
                 --train-group-size 8 --per-device-train-batch-size 32 --temperature 0.02 --query-prefix "query: " --passage-prefix "passage: "
                 --dev-data scifact --dev-split test --eval-steps 50
+          retrieval train --task reranker --model all-MiniLM-L6-v2 --train-data mined.jsonl --output runs/cross-encoder --learning-rate 5e-5 --train-group-size 8
+          retrieval train --task reranker --preset rankllama-2024 --model Llama-2-7b-hf --train-data mined.jsonl --output runs/rankllama
           retrieval train (the same options) --resume
 
         Training data: Tevatron JSON lines with inline passages {"query_id", "query", "positive_passages": [{"docid", "title", "text"}], "negative_passages"}, Tevatron lines with ids
         and --corpus, FlagEmbedding lines {"query", "pos", "neg"}, or a BEIR folder. Hard negatives come from `retrieval mine`.
         The output folder gets log.jsonl (a JSON object a step), checkpoint-N folders to go on from by --resume, and at the end the adapter or the model, with
         encoding_contract.json, so that `retrieval encode` treats texts as training did. Ctrl-C saves a checkpoint and exits with 130; a resumed run ends with the same bytes.
-        Every passage of a micro-batch is a candidate for every query of it; --gradient-accumulation-steps averages gradients of micro-batches, which share no negatives.
+        A reranker's folder has rerank_contract.json for `retrieval rerank`; a new score head is drawn from the seed and, with LoRA, stored whole in the adapter.
+        A preset sets what its authors did; options given beside it change that (--lora false: all weights).
+        Of a retriever every passage of a micro-batch is a candidate for every query of it; --gradient-accumulation-steps averages gradients of micro-batches, which share no negatives.
         """;
 
     /// <summary>Makes the verb.</summary>
     public static Command Create()
     {
         TrainingOptions defaults = new();
+        Option<TrainingTaskKind> task = new("--task") { Description = "What the model becomes: retriever or reranker", DefaultValueFactory = _ => TrainingTaskKind.Retriever };
         Option<string> model = CommonOptions.Model();
         model.Required = true;
         Option<string> trainData = new("--train-data", "--dataset-path") { Description = "Training examples", HelpName = "PATH", Required = true };
@@ -44,6 +52,9 @@ internal static class TrainCommand
         Option<string?> devData = new("--dev-data") { Description = "BEIR folder to measure on while training", HelpName = "DIR" };
         Option<string> devSplit = new("--dev-split") { Description = "Whose judgements: dev, test", DefaultValueFactory = _ => "dev" };
         Option<int> devCorpus = Number("--dev-corpus-size", "Most documents of the dev corpus; judged ones are always in", 10_000, 1);
+
+        Option<string?> devRun = new("--dev-run") { Description = "Of a reranker: what a retriever found for the dev queries", HelpName = "RUN" };
+        Option<int> devDepth = Number("--dev-depth", "Of a reranker: documents of the dev run a query", 20, 1);
 
         Option<bool> lora = new("--lora") { Description = "Train a LoRA adapter instead of all weights" };
         Option<int> loraR = Number("--lora-r", "Rank", 16, 1);
@@ -90,29 +101,46 @@ internal static class TrainCommand
 
         Command command = new("train", Help)
         {
-            model, trainData, format, corpus, output, resume, devData, devSplit, devCorpus,
+            task, model, trainData, format, corpus, output, resume, devData, devSplit, devCorpus, devRun, devDepth,
             lora, loraR, loraAlpha, loraDropout, loraTargets, rslora, loraStart,
             batch, accumulation, group, epochs, maxSteps, rate, schedule, warmupSteps, warmupRatio, decay, spare, beta1, beta2, epsilon, clip, temperature, seed, noShuffle, mask,
             checkpointing, batchTokens, saveSteps, saveLimit, evalSteps, loggingSteps,
         };
         foreach (Option option in contract.All) command.Add(option);
         foreach (Option option in device.All) command.Add(option);
+        foreach (Option option in contract.OfPairsOnly) command.Add(option);
         command.Add(quiet);
         command.Add(json);
+        Option[] ofRetriever = [.. contract.OfVectors, temperature, mask, devCorpus], ofReranker = [.. contract.OfPairsOnly, devRun, devDepth];
+        command.Validators.Add(result =>
+        {
+            bool isReranker = result.GetValue(task) == TrainingTaskKind.Reranker;
+            foreach (Option option in isReranker ? ofRetriever : ofReranker)
+            {
+                if (result.GetResult(option) is { Implicit: false }) result.AddError($"{option.Name} goes with --task {(isReranker ? "retriever" : "reranker")}");
+            }
+        });
         command.SetAction((parsed, stop) =>
         {
-            string targets = parsed.GetValue(loraTargets)!;
+            TrainingTaskKind kind = parsed.GetValue(task);
+            Preset? preset = contract.Preset(parsed, kind);
+            TrainingOptions recipe = preset?.Training ?? defaults;
+            // What was given; else the preset's; else the option's default.
+            T Pick<T>(Option<T> option, T ofPreset) => preset is null || parsed.GetResult(option) is { Implicit: false } ? parsed.GetValue(option)! : ofPreset;
             AdapterConfig fresh = new()
             {
-                R = parsed.GetValue(loraR),
-                LoraAlpha = parsed.GetValue(loraAlpha),
-                LoraDropout = parsed.GetValue(loraDropout),
+                R = Pick(loraR, preset?.Lora?.R ?? parsed.GetValue(loraR)),
+                LoraAlpha = Pick(loraAlpha, preset?.Lora?.LoraAlpha ?? parsed.GetValue(loraAlpha)),
+                LoraDropout = Pick(loraDropout, preset?.Lora?.LoraDropout ?? parsed.GetValue(loraDropout)),
                 UseRslora = parsed.GetValue(rslora),
-                TargetPattern = targets == AdapterConfig.AllLinear ? targets : null,
-                TargetModules = targets == AdapterConfig.AllLinear ? [] : targets.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries),
             };
+            string targets = Pick(loraTargets, preset?.Lora is { } adapted ? string.Join(',', adapted.TargetModules) : parsed.GetValue(loraTargets)!);
+            fresh = targets == AdapterConfig.AllLinear
+                ? fresh with { TargetPattern = targets }
+                : fresh with { TargetModules = targets.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) };
             FineTuneOptions options = new()
             {
+                Task = kind,
                 Model = parsed.GetRequiredValue(model),
                 TrainData = parsed.GetRequiredValue(trainData),
                 Format = parsed.GetValue(format),
@@ -121,21 +149,25 @@ internal static class TrainCommand
                 DevSplit = parsed.GetValue(devSplit)!,
                 DevCorpusSize = parsed.GetValue(devCorpus),
                 Output = parsed.GetRequiredValue(output),
-                Lora = parsed.GetValue(lora) ? fresh : null,
+                DevRun = parsed.GetValue(devRun),
+                DevDepth = parsed.GetValue(devDepth),
+                Lora = Pick(lora, preset?.Lora is not null) ? fresh : null,
                 StartAdapter = parsed.GetValue(loraStart),
                 Resume = parsed.GetValue(resume),
-                Contract = contract.Read(parsed) with { Temperature = (float?)parsed.GetValue(temperature) },
+                Contract = kind == TrainingTaskKind.Reranker ? new ContractOverrides()
+                    : contract.Read(parsed) is var texts && parsed.GetValue(temperature) is { } given ? texts with { Temperature = (float)given } : texts,
+                Rerank = kind == TrainingTaskKind.Reranker ? contract.ReadPairs(parsed) : new RerankOverrides(),
                 Training = new TrainingOptions
                 {
-                    BatchSize = parsed.GetValue(batch),
-                    AccumulationSteps = parsed.GetValue(accumulation),
-                    TrainGroupSize = parsed.GetValue(group),
-                    Epochs = parsed.GetValue(epochs),
+                    BatchSize = Pick(batch, recipe.BatchSize),
+                    AccumulationSteps = Pick(accumulation, recipe.AccumulationSteps),
+                    TrainGroupSize = Pick(group, recipe.TrainGroupSize),
+                    Epochs = Pick(epochs, recipe.Epochs),
                     MaxSteps = parsed.GetValue(maxSteps),
-                    LearningRate = (float)parsed.GetValue(rate),
-                    Schedule = parsed.GetValue(schedule),
-                    WarmupSteps = parsed.GetValue(warmupSteps),
-                    WarmupRatio = parsed.GetValue(warmupRatio),
+                    LearningRate = (float)Pick(rate, recipe.LearningRate),
+                    Schedule = Pick(schedule, recipe.Schedule),
+                    WarmupSteps = Pick(warmupSteps, recipe.WarmupSteps),
+                    WarmupRatio = Pick(warmupRatio, recipe.WarmupRatio),
                     WeightDecay = (float)parsed.GetValue(decay),
                     SpareNormsAndBiases = parsed.GetValue(spare),
                     Beta1 = (float)parsed.GetValue(beta1),

@@ -166,9 +166,10 @@ public sealed partial record ModelConfig
 
     /// <summary>
     /// The text of a <c>config.json</c> for the same model with weights stored as <paramref name="dtype"/>, saved by the class
-    /// <paramref name="architecture"/> (null: as before). Every other field is as it was read.
+    /// <paramref name="architecture"/> (null: as before). Where the file names no padding it gets <paramref name="padTokenId"/>, without which transformers takes
+    /// one sequence at a time. Every other field is as it was read.
     /// </summary>
-    public string ToJson(DType dtype, string? architecture = null)
+    public string ToJson(DType dtype, string? architecture = null, int? padTokenId = null)
     {
         JsonObject root = JsonNode.Parse(Json)!.AsObject();
         // transformers reads "torch_dtype" in every version; "dtype" since 4.56.
@@ -180,6 +181,7 @@ public sealed partial record ModelConfig
             DType.BF16 => "bfloat16",
             _ => throw new ArgumentOutOfRangeException(nameof(dtype)),
         };
+        if (PadTokenId is null && padTokenId is not null) root["pad_token_id"] = padTokenId;
         if (architecture is not null) root["architectures"] = new JsonArray(architecture);
         return root.ToJsonString(new JsonSerializerOptions { WriteIndented = true }) + "\n";
     }

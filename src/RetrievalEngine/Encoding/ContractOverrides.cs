@@ -12,6 +12,9 @@ public sealed record ContractOverrides
     /// <summary>See <see cref="EncodingContract.PassagePrefix"/>.</summary>
     public string? PassagePrefix { get; init; }
 
+    /// <summary>See <see cref="EncodingContract.Strip"/>.</summary>
+    public bool? Strip { get; init; }
+
     /// <summary>See <see cref="EncodingContract.QueryMaxLength"/>.</summary>
     public int? QueryMaxLength { get; init; }
 
@@ -38,4 +41,25 @@ public sealed record ContractOverrides
 
     /// <summary>See <see cref="EncodingContract.Temperature"/>.</summary>
     public float? Temperature { get; init; }
+
+    /// <summary>These over <paramref name="otherwise"/>.</summary>
+    public ContractOverrides Over(ContractOverrides otherwise)
+    {
+        System.ArgumentNullException.ThrowIfNull(otherwise);
+        return new ContractOverrides
+        {
+            QueryPrefix = QueryPrefix ?? otherwise.QueryPrefix,
+            PassagePrefix = PassagePrefix ?? otherwise.PassagePrefix,
+            Strip = Strip ?? otherwise.Strip,
+            QueryMaxLength = QueryMaxLength ?? otherwise.QueryMaxLength,
+            PassageMaxLength = PassageMaxLength ?? otherwise.PassageMaxLength,
+            TruncationSide = TruncationSide ?? otherwise.TruncationSide,
+            Pooling = Pooling ?? otherwise.Pooling,
+            Normalize = Normalize ?? otherwise.Normalize,
+            AddSpecialTokens = AddSpecialTokens ?? otherwise.AddSpecialTokens,
+            AppendEosToken = AppendEosToken ?? otherwise.AppendEosToken,
+            Dimensions = Dimensions ?? otherwise.Dimensions,
+            Temperature = Temperature ?? otherwise.Temperature,
+        };
+    }
 }

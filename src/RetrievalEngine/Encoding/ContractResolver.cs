@@ -25,6 +25,7 @@ internal static class ContractResolver
         CancellationToken cancellation)
     {
         ModelConfig config = ModelConfig.Load(modelFolder);
+        RefuseReranker(config, modelFolder, adapterFolder);
         Tokenizer tokenizer = Tokenizer.Load(modelFolder);
         string? file = WrittenBeside(adapterFolder) ?? WrittenBeside(modelFolder);
         EncodingContract written = file is null ? Default(modelFolder, config, tokenizer) : EncodingContract.Load(file);
@@ -40,6 +41,7 @@ internal static class ContractResolver
     public static EncodingContract Rules(string modelFolder, string? adapterFolder, ContractOverrides overrides)
     {
         ModelConfig config = ModelConfig.Load(modelFolder);
+        RefuseReranker(config, modelFolder, adapterFolder);
         Tokenizer tokenizer = Tokenizer.Load(modelFolder);
         string? file = WrittenBeside(adapterFolder) ?? WrittenBeside(modelFolder);
         return Override(file is null ? Default(modelFolder, config, tokenizer) : EncodingContract.Load(file), overrides, config, tokenizer);
@@ -49,13 +51,24 @@ internal static class ContractResolver
     public static EncodingContract WithHashesOf(EncodingContract contract, string modelFolder, string? adapterFolder, Tokenizer tokenizer,
         IProgress<ProgressUpdate>? progress, CancellationToken cancellation)
     {
+        (string weights, string? adapter) = Hashes(modelFolder, adapterFolder, progress, cancellation);
+        return contract with { TokenizerHash = tokenizer.Hash, WeightsHash = weights, AdapterHash = adapter };
+    }
+
+    /// <summary>The content hashes of a model's weights and of an adapter, for which all their files are read once.</summary>
+    public static (string Weights, string? Adapter) Hashes(string modelFolder, string? adapterFolder, IProgress<ProgressUpdate>? progress, CancellationToken cancellation)
+    {
         using Checkpoint checkpoint = Checkpoint.Open(modelFolder);
-        return contract with
-        {
-            TokenizerHash = tokenizer.Hash,
-            WeightsHash = ContentHash.OfFiles([.. checkpoint.Paths.Order(StringComparer.Ordinal)], progress, cancellation),
-            AdapterHash = AdapterHash(adapterFolder, cancellation),
-        };
+        return (ContentHash.OfFiles([.. checkpoint.Paths.Order(StringComparer.Ordinal)], progress, cancellation), AdapterHash(adapterFolder, cancellation));
+    }
+
+    private static void RefuseReranker(ModelConfig config, string modelFolder, string? adapterFolder)
+    {
+        string? reranker = config.IsSequenceClassification ? modelFolder
+            : adapterFolder is not null && File.Exists(Path.Combine(adapterFolder, AdapterConfig.FileName)) && AdapterConfig.Load(adapterFolder).TaskType == "SEQ_CLS" ? adapterFolder
+            : null;
+        if (reranker is not null)
+            throw new InputException($"{reranker} is a reranker, which scores a query with a passage and has no vectors; use `retrieval rerank`");
     }
 
     private static string? AdapterHash(string? adapterFolder, CancellationToken cancellation)
@@ -106,6 +119,7 @@ internal static class ContractResolver
         {
             QueryPrefix = overrides.QueryPrefix ?? contract.QueryPrefix,
             PassagePrefix = overrides.PassagePrefix ?? contract.PassagePrefix,
+            Strip = overrides.Strip ?? contract.Strip,
             AddSpecialTokens = overrides.AddSpecialTokens ?? contract.AddSpecialTokens,
             AppendEosToken = appendEos,
             EosTokenId = appendEos ? contract.EosTokenId ?? EosOf(config, tokenizer) : null,

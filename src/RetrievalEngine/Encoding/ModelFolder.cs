@@ -31,22 +31,9 @@ public static class ModelFolder
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(contract);
-        Directory.CreateDirectory(folder);
-        foreach (string old in Directory.EnumerateFiles(folder, "model*.safetensors*")) File.Delete(old);
-        Dictionary<Parameter, LoraAdapter?> adapted = model.Linears.Where(linear => linear.Lora is not null).ToDictionary(linear => linear.Weight, linear => linear.Lora);
-        TensorSource[] tensors =
-        [
-            .. model.Parameters.Select(p => p.Value.DType == dtype && !adapted.ContainsKey(p)
-                ? TensorSource.FromTensor(p.Name, backend, p.Value, dtype)
-                // One at a time while writing: merged and widened, the whole model may not fit.
-                : new TensorSource(p.Name, dtype, p.Value.Shape, stream =>
-                    TensorSource.FromFloat32(p.Name, p.Value.Shape, LoraWeights.Merged(backend, p.Value, adapted.GetValueOrDefault(p)), dtype).WriteTo(stream))),
-        ];
-        foreach (string name in s_tokenizerFiles.Where(name => File.Exists(Path.Combine(source, name))))
-            AtomicFile.Write(Path.Combine(folder, name), stream => stream.Write(File.ReadAllBytes(Path.Combine(source, name))));
         string architecture = model.Config.Architecture;
         int head = architecture.IndexOf("For", StringComparison.Ordinal);
-        CheckpointWriter.Write(folder, model.Config.ToJson(dtype, head < 0 ? null : $"{architecture.AsSpan(0, head)}Model"), tensors);
+        SaveWeights(backend, model, source, model.Config.ToJson(dtype, head < 0 ? null : $"{architecture.AsSpan(0, head)}Model"), folder, dtype);
         if (!contract.AppendEosToken)
         {
             SentenceTransformerFolder modules = new(contract.Pooling, contract.Normalize, contract.PassageMaxLength, contract.QueryPrefix, contract.PassagePrefix,
@@ -55,5 +42,24 @@ public static class ModelFolder
         }
 
         ContractResolver.WithHashesOf(contract, folder, adapterFolder: null, tokenizer, progress: null, cancellation: default).Save(folder);
+    }
+
+    /// <summary>Writes <paramref name="model"/>'s weights, adapters merged in, the tokenizer of <paramref name="source"/> and <paramref name="configJson"/>; weights that lie there are replaced.</summary>
+    internal static void SaveWeights(IBackend backend, Transformer model, string source, string configJson, string folder, DType dtype)
+    {
+        Directory.CreateDirectory(folder);
+        foreach (string old in Directory.EnumerateFiles(folder, "model*.safetensors*")) File.Delete(old);
+        Dictionary<Parameter, LoraAdapter?> adapted = model.Linears.Where(linear => linear.Lora is not null).ToDictionary(linear => linear.Weight, linear => linear.Lora);
+        TensorSource[] tensors =
+        [
+            .. model.Parameters.Select(p => p.Value.DType == dtype && !adapted.ContainsKey(p)
+                ? TensorSource.FromTensor(model.StoredName(p), backend, p.Value, dtype)
+                // One at a time while writing: merged and widened, the whole model may not fit.
+                : new TensorSource(model.StoredName(p), dtype, p.Value.Shape, stream =>
+                    TensorSource.FromFloat32(p.Name, p.Value.Shape, LoraWeights.Merged(backend, p.Value, adapted.GetValueOrDefault(p)), dtype).WriteTo(stream))),
+        ];
+        foreach (string name in s_tokenizerFiles.Where(name => File.Exists(Path.Combine(source, name))))
+            AtomicFile.Write(Path.Combine(folder, name), stream => stream.Write(File.ReadAllBytes(Path.Combine(source, name))));
+        CheckpointWriter.Write(folder, configJson, tensors);
     }
 }

@@ -3,7 +3,6 @@ using System.Collections.Generic;
 using System.Linq;
 using RetrievalEngine.Checkpoints;
 using RetrievalEngine.Compute;
-using RetrievalEngine.Models.Families;
 
 namespace RetrievalEngine.Models;
 
@@ -81,8 +80,7 @@ public static class LoraWeights
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(config);
-        ScoreHeads? head = model.Head is null ? null : ScoreHeads.Of(model.Config.ModelType);
-        TensorSource Source(Parameter p) => TensorSource.FromTensor(head?.StoredName(p.Name) ?? p.Name, backend, p.Value, DType.F32);
+        TensorSource Source(Parameter p) => TensorSource.FromTensor(model.StoredName(p), backend, p.Value, DType.F32);
         Adapter.Save(folder, config, [.. model.LoraParameters.Select(Source), .. SavedParameters(model, config).Select(Source)]);
     }
 

@@ -219,6 +219,21 @@ public sealed class Transformer : IDisposable
         _embedding.Backward(d, kept.Batch, kept.Embedding);
     }
 
+    /// <summary>
+    /// The name under which a checkpoint or adapter of this model keeps <paramref name="parameter"/>: bare for a backbone, of a reranker as its class does
+    /// (<c>bert.</c> or <c>model.</c> before the backbone's).
+    /// </summary>
+    public string StoredName(Parameter parameter)
+    {
+        ArgumentNullException.ThrowIfNull(parameter);
+        return Head is null ? parameter.Name : ScoreHeads.Of(Config.ModelType).StoredName(parameter.Name);
+    }
+
+    /// <summary>The modules that an adapter of this reranker holds in full: PEFT's <c>classifier</c> and <c>score</c>, and what else of the head is new.</summary>
+    /// <exception cref="InvalidOperationException">The model has no <see cref="Head"/>.</exception>
+    public IReadOnlyList<string> HeadModules() =>
+        ScoreHeads.Of(Config.ModelType).ModulesToSave((Head ?? throw new InvalidOperationException("the model has no score head")).Fresh);
+
     /// <inheritdoc/>
     public void Dispose()
     {

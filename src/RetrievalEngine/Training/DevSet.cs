@@ -17,7 +17,6 @@ namespace RetrievalEngine.Training;
 public sealed class DevSet
 {
     private const int Depth = 100;
-    private static readonly string[] s_measures = ["recip_rank", "ndcg_cut.10", "recall.100"];
     private readonly List<Document> _documents;
     private readonly List<Query> _queries;
     private readonly Qrels _qrels;
@@ -69,10 +68,7 @@ public sealed class DevSet
         RunFile run = new("dev");
         for (int q = 0; q < _queries.Count; q++)
             run.Add(_queries[q].Id, Enumerable.Range(q * depth, depth).Where(i => found.Rows[i] >= 0).Select(i => new ScoredDocument(_documents[(int)found.Rows[i]].Id, found.Scores[i])));
-        EvaluationOptions options = new() { AllJudgedQueries = true };
-        Evaluation.Evaluation all = Evaluator.Create(s_measures, options).Evaluate(_qrels, run);
-        Evaluation.Evaluation top = Evaluator.Create(["recip_rank"], options with { MaxRetrieved = 10 }).Evaluate(_qrels, run);
-        return new Dictionary<string, double> { ["mrr@10"] = top.Mean("recip_rank"), ["ndcg@10"] = all.Mean("ndcg_cut_10"), ["recall@100"] = all.Mean("recall_100") };
+        return DevMeasures.Of(_qrels, run, ["mrr@10", "ndcg@10", "recall@100"]);
     }
 
     private static ulong Fnv(string text)

@@ -1,12 +1,16 @@
 using RetrievalEngine.Checkpoints;
 using RetrievalEngine.Data;
 using RetrievalEngine.Encoding;
+using RetrievalEngine.Reranking;
 
 namespace RetrievalEngine.Training;
 
 /// <summary>What <c>retrieval train</c> is asked for.</summary>
 public sealed record FineTuneOptions
 {
+    /// <summary>What the model becomes.</summary>
+    public TrainingTaskKind Task { get; init; }
+
     /// <summary>Folder of the base model.</summary>
     public required string Model { get; init; }
 
@@ -28,6 +32,12 @@ public sealed record FineTuneOptions
     /// <summary>Most documents of the dev corpus.</summary>
     public int DevCorpusSize { get; init; } = 10_000;
 
+    /// <summary>Of a reranker: what a retriever found for the queries of <see cref="DevData"/>.</summary>
+    public string? DevRun { get; init; }
+
+    /// <summary>Documents of <see cref="DevRun"/> a query, at most.</summary>
+    public int DevDepth { get; init; } = 20;
+
     /// <summary>Folder for log, checkpoints and the result.</summary>
     public required string Output { get; init; }
 
@@ -42,6 +52,9 @@ public sealed record FineTuneOptions
 
     /// <summary>How texts are treated, where it differs from what the model says; carries the temperature.</summary>
     public ContractOverrides Contract { get; init; } = new();
+
+    /// <summary>Of a reranker: how pairs are made, where it differs from what the model says.</summary>
+    public RerankOverrides Rerank { get; init; } = new();
 
     /// <summary>Go on from the last checkpoint in <see cref="Output"/>.</summary>
     public bool Resume { get; init; }

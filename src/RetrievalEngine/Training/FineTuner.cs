@@ -14,8 +14,8 @@ using RetrievalEngine.Text;
 namespace RetrievalEngine.Training;
 
 /// <summary>
-/// Fine-tunes a pretrained model into an embedding model: puts model, adapter, data, contract and trainer together and writes a result that every
-/// verb can load.
+/// Fine-tunes a pretrained model into an embedding model (or, by <see cref="RerankerTuner"/>, a reranker): puts model, adapter, data, contract and trainer
+/// together and writes a result that every verb can load.
 /// </summary>
 public static class FineTuner
 {
@@ -30,28 +30,76 @@ public static class FineTuner
         ArgumentNullException.ThrowIfNull(backend);
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(describe);
+        return options.Task == TrainingTaskKind.Reranker
+            ? RerankerTuner.Run(backend, options, progress, describe, cancellation)
+            : Retriever(backend, options, progress, describe, cancellation);
+    }
+
+    /// <summary>The training data, with what was left out of it said.</summary>
+    internal static TrainingSet OpenData(FineTuneOptions options, IProgress<ProgressUpdate>? progress, Action<string> describe)
+    {
+        TrainingSet data = TrainingSet.Open(options.TrainData, options.Format, options.Corpus, progress);
+        foreach (string warning in data.Warnings) describe($"warning: {warning}");
+        return data;
+    }
+
+    /// <summary>Says what a step of at most <paramref name="tokens"/> tokens takes of a device's memory, and refuses what cannot fit.</summary>
+    internal static void CheckMemory(IBackend backend, FineTuneOptions options, long tokens, Action<string> describe)
+    {
+        if (backend.FreeBytes is not { } free) return;
+        AdapterConfig? adapter = options.StartAdapter is { } start ? AdapterConfig.Load(start) : options.Lora;
+        MemoryPlan plan = MemoryPlan.Of(backend, options.Model, adapter, Math.Min(tokens, options.Training.BatchTokens), tokens, options.Training.GradientCheckpointing);
+        describe($"memory: {plan.Describe(free)}");
+        plan.Require(free, backend.Name);
+    }
+
+    /// <summary>Says which fields of <c>config.json</c> are not applied.</summary>
+    internal static void WarnOfUnknownFields(Transformer model, FineTuneOptions options, Action<string> describe)
+    {
+        if (model.Config.UnknownFields.Count > 0)
+            describe($"warning: {options.Model}: fields of config.json that this program does not know: {string.Join(", ", model.Config.UnknownFields)}");
+    }
+
+    /// <summary>Says what will be done and does it.</summary>
+    internal static TrainingSummary Train(IBackend backend, TrainingJob job, FineTuneOptions options, IProgress<ProgressUpdate>? progress, Action<string> describe,
+        CancellationToken cancellation)
+    {
+        Trainer trainer = new(backend, job);
+        long weights = job.Trained.Sum(p => p.Value.Count);
+        describe(string.Create(CultureInfo.InvariantCulture,
+            $"{job.Data.Count:N0} examples, {trainer.TotalSteps:N0} steps of {options.Training.BatchSize * options.Training.AccumulationSteps} queries x {options.Training.TrainGroupSize} passages; {weights:N0} trained weights in {job.Trained.Count} tensors; {backend.Name}"));
+        return trainer.Run(options.Resume, progress, cancellation);
+    }
+
+    /// <summary>What a run is made from, apart from how texts are treated.</summary>
+    internal static Dictionary<string, string> Identity(string weightsHash, string? adapterHash, string tokenizerHash, TrainingSet data, AdapterConfig? adapter) => new()
+    {
+        ["base_weights"] = weightsHash,
+        ["start_adapter"] = adapterHash ?? "",
+        ["tokenizer"] = tokenizerHash,
+        ["train_data"] = data.ContentHash,
+        ["adapter"] = adapter is null ? "" : string.Create(CultureInfo.InvariantCulture,
+            $"r {adapter.R} alpha {adapter.LoraAlpha} dropout {adapter.LoraDropout} rslora {adapter.UseRslora} on {adapter.TargetPattern}{string.Join(',', adapter.TargetModules)}"),
+    };
+
+    /// <summary><paramref name="adapter"/> with the place of the model that it belongs to.</summary>
+    internal static AdapterConfig WithBase(AdapterConfig adapter, string model) => adapter with { BaseModelNameOrPath = Path.GetFullPath(model) };
+
+    private static TrainingSummary Retriever(IBackend backend, FineTuneOptions options, IProgress<ProgressUpdate>? progress, Action<string> describe, CancellationToken cancellation)
+    {
         EncodingContract contract = EncodingContract.For(options.Model, options.StartAdapter, options.Contract, progress, cancellation);
         contract = contract with { Temperature = contract.Temperature ?? DefaultTemperature };
         Tokenizer tokenizer = Tokenizer.Load(options.Model);
-        using TrainingSet data = TrainingSet.Open(options.TrainData, options.Format, options.Corpus, progress);
-        foreach (string warning in data.Warnings) describe($"warning: {warning}");
+        using TrainingSet data = OpenData(options, progress, describe);
         DevSet? dev = options.DevData is null ? null : DevSet.Open(options.DevData, options.DevSplit, options.DevCorpusSize);
-        if (backend.FreeBytes is { } free)
-        {
-            MemoryPlan plan = Plan(backend, options, contract);
-            describe($"memory: {plan.Describe(free)}");
-            plan.Require(free, backend.Name);
-        }
-
+        CheckMemory(backend, options, options.Training.BatchSize * (contract.QueryMaxLength + (long)options.Training.TrainGroupSize * contract.PassageMaxLength), describe);
         using Transformer model = Transformer.Load(backend, options.Model, exact: options.Lora is null && options.StartAdapter is null);
-        if (model.Config.UnknownFields.Count > 0)
-            describe($"warning: {options.Model}: fields of config.json that this program does not know: {string.Join(", ", model.Config.UnknownFields)}");
+        WarnOfUnknownFields(model, options, describe);
         if (contract.Dimensions != model.HiddenSize)
             throw new InputException($"training uses all {model.HiddenSize} dimensions of the model; --dimensions {contract.Dimensions} can be given when encoding");
         AdapterConfig? adapter = options.StartAdapter is not null ? LoraWeights.Load(backend, model, options.StartAdapter) : options.Lora;
         if (options.StartAdapter is null && adapter is not null) LoraWeights.Attach(backend, model, adapter, options.Training.Seed);
-        if (adapter is not null) adapter = adapter with { BaseModelNameOrPath = Path.GetFullPath(options.Model), TaskType = "FEATURE_EXTRACTION" };
-        IReadOnlyList<Parameter> trained = adapter is null ? model.Parameters : model.LoraParameters;
+        if (adapter is not null) adapter = WithBase(adapter, options.Model) with { TaskType = "FEATURE_EXTRACTION" };
         using TextEncoder encoder = TextEncoder.Create(backend, tokenizer, model, contract);
         using ContrastiveTask task = new(backend, model,
             new ContrastiveOptions(contract.Pooling, contract.Normalize, contract.Temperature.Value, options.Training.BatchTokens, options.Training.GradientCheckpointing),
@@ -61,41 +109,21 @@ public static class FineTuner
         TrainingJob job = new()
         {
             Data = data,
-            Trained = trained,
+            Trained = adapter is null ? model.Parameters : model.LoraParameters,
             Task = task,
             Options = options.Training,
             OutputFolder = options.Output,
-            Identity = Identity(contract, data, adapter),
+            Identity = new Dictionary<string, string>(Identity(contract.WeightsHash, contract.AdapterHash, contract.TokenizerHash, data, adapter))
+            {
+                ["texts"] = string.Create(CultureInfo.InvariantCulture,
+                    $"query \"{contract.QueryPrefix}\" {contract.QueryMaxLength} passage \"{contract.PassagePrefix}\" {contract.PassageMaxLength} special {contract.AddSpecialTokens} eos {contract.EosTokenId}{(contract.TruncationSide == TruncationSide.Left ? " left" : "")}"),
+            },
             SaveWeights = folder => Save(backend, model, options.Model, adapter, contract, tokenizer, folder),
             Evaluate = dev is null ? null : () => dev.Evaluate(backend, encoder, cancellation),
         };
-        Trainer trainer = new(backend, job);
-        long weights = trained.Sum(p => p.Value.Count);
-        describe(string.Create(CultureInfo.InvariantCulture,
-            $"{data.Count:N0} examples, {trainer.TotalSteps:N0} steps of {options.Training.BatchSize * options.Training.AccumulationSteps} queries x {options.Training.TrainGroupSize} passages; {weights:N0} trained weights in {trained.Count} tensors; {backend.Name}"));
         if (dev is not null) describe(string.Create(CultureInfo.InvariantCulture, $"dev set: {dev.Queries:N0} queries over {dev.Documents:N0} documents"));
-        return trainer.Run(options.Resume, progress, cancellation);
+        return Train(backend, job, options, progress, describe, cancellation);
     }
-
-    private static MemoryPlan Plan(IBackend backend, FineTuneOptions options, EncodingContract contract)
-    {
-        AdapterConfig? adapter = options.StartAdapter is { } start ? AdapterConfig.Load(start) : options.Lora;
-        TrainingOptions training = options.Training;
-        long step = training.BatchSize * (contract.QueryMaxLength + (long)training.TrainGroupSize * contract.PassageMaxLength);
-        return MemoryPlan.Of(backend, options.Model, adapter, Math.Min(step, training.BatchTokens), step, training.GradientCheckpointing);
-    }
-
-    private static Dictionary<string, string> Identity(EncodingContract contract, TrainingSet data, AdapterConfig? adapter) => new()
-    {
-        ["base_weights"] = contract.WeightsHash,
-        ["start_adapter"] = contract.AdapterHash ?? "",
-        ["tokenizer"] = contract.TokenizerHash,
-        ["train_data"] = data.ContentHash,
-        ["adapter"] = adapter is null ? "" : string.Create(CultureInfo.InvariantCulture,
-            $"r {adapter.R} alpha {adapter.LoraAlpha} dropout {adapter.LoraDropout} rslora {adapter.UseRslora} on {adapter.TargetPattern}{string.Join(',', adapter.TargetModules)}"),
-        ["texts"] = string.Create(CultureInfo.InvariantCulture,
-            $"query \"{contract.QueryPrefix}\" {contract.QueryMaxLength} passage \"{contract.PassagePrefix}\" {contract.PassageMaxLength} special {contract.AddSpecialTokens} eos {contract.EosTokenId}{(contract.TruncationSide == TruncationSide.Left ? " left" : "")}"),
-    };
 
     private static void Save(IBackend backend, Transformer model, string source, AdapterConfig? adapter, EncodingContract contract, Tokenizer tokenizer, string folder)
     {

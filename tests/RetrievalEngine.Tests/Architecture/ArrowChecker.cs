@@ -34,7 +34,8 @@ internal static partial class ArrowChecker
         ["Models"] = ["Checkpoints", "Text"],
         ["Encoding"] = ["Text", "Data", "Checkpoints", "Models", "Search"],
         ["Indexing"] = ["Text", "Checkpoints", "Encoding", "Search"],
-        ["Training"] = ["Data", "Encoding", "Indexing", "Models", "Checkpoints", "Text", "Search", "Evaluation"],
+        ["Reranking"] = ["Text", "Data", "Evaluation", "Models", "Encoding", "Checkpoints"],
+        ["Training"] = ["Data", "Encoding", "Reranking", "Indexing", "Models", "Checkpoints", "Text", "Search", "Evaluation"],
         ["Verification"] = ["Text", "Evaluation", "Search", "Data", "Checkpoints", "Models", "Encoding", "Training"],
     };
 

@@ -31,7 +31,7 @@ internal sealed class ArrowsTests
     [TestCase("src/RetrievalEngine/Text/A.cs", "class A { Data.Corpus? c; }", "Text → Data")]
     [TestCase("src/RetrievalEngine/A.cs", "using RetrievalEngine.Text;", "the root → Text")]
     [TestCase("src/RetrievalEngine/Models/Deep/A.cs", "using RetrievalEngine.Training;", "Models → Training")]
-    [TestCase("src/RetrievalEngine/Reranking/A.cs", "", "Reranking is unknown")]
+    [TestCase("src/RetrievalEngine/Elsewhere/A.cs", "", "Elsewhere is unknown")]
     [TestCase("src/RetrievalEngine/Text/A.cs", "namespace RetrievalEngine.Data;", "is not its folder")]
     [TestCase("src/RetrievalEngine/Text/A.cs", "class A { void F() => Console.WriteLine(); }", "Cli alone")]
     [TestCase("src/RetrievalEngine/Text/A.cs", "using Spectre.Console;", "Cli alone")]
