@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Reranking on SciFact, from the command line: all-MiniLM-L6-v2 retrieves, a cross-encoder that this program trains from MiniLM's weights (head random) on SciFact's
-# train split, with negatives drawn from what MiniLM found, reranks the top 100 of the test queries. Prints a table and the significance of the differences.
+# train split (negatives mined by BM25), reranks the top 100 of the test queries. Prints a table and the significance of the differences.
 #   bench/rerank-scifact.sh [THREADS]      default: all cores
-# About 15 minutes on two free cores. Work lies in out/rerank-scifact (WORK); what is there already is not done again. Needs out/retrieval (./build.sh; or RETRIEVAL).
+# About ten minutes on two free cores. Work lies in out/rerank-scifact (WORK); what is there already is not done again. Needs out/retrieval (./build.sh; or RETRIEVAL).
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 shared=${SHARED:-$root/../shared} work=${WORK:-$root/out/rerank-scifact} retrieval=${RETRIEVAL:-$root/out/retrieval} threads=${1:-0}
@@ -27,17 +27,14 @@ queries() {
 }
 
 queries "$data/qrels.trec" >test.jsonl
-queries "$data/qrels.train.trec" >train.jsonl
 cpu=(--device cpu --threads "$threads")
 step bm25 "$retrieval" search --method bm25 --corpus "$data" --queries test.jsonl --depth 1000 --output bm25.run --threads "$threads"
+resume=(); [ ! -e cross-encoder ] || resume=(--resume)
+step train "$retrieval" train --task reranker --model "$model" --train-data "$train" --output cross-encoder --rerank-max-len 128 --train-group-size 4 \
+  --per-device-train-batch-size 8 --num-train-epochs 2 --learning-rate 1e-4 --save-steps 25 --save-total-limit 1 "${resume[@]}" "${cpu[@]}"
 step encode "$retrieval" encode --model "$model" --input "$data/corpus.jsonl" --passage-max-len 256 --query-max-len 256 --output emb "${cpu[@]}"
 [ -e index ] || "$retrieval" index build --embeddings emb --output index >&2
 step search "$retrieval" search --index index --queries test.jsonl --depth 1000 --output minilm.run "${cpu[@]}"
-step search-train "$retrieval" search --index index --queries train.jsonl --depth 100 --output train.run "${cpu[@]}"
-step mine "$retrieval" mine --run train.run --corpus "$data" --train-data "$train" --range-max 100 --num-negatives 15 --sampling-strategy random --output mined.jsonl --threads "$threads"
-resume=(); [ ! -e cross-encoder ] || resume=(--resume)
-step train "$retrieval" train --task reranker --model "$model" --train-data mined.jsonl --output cross-encoder --rerank-max-len 192 --train-group-size 4 \
-  --per-device-train-batch-size 8 --num-train-epochs 2 --learning-rate 1e-4 --save-steps 25 --save-total-limit 1 "${resume[@]}" "${cpu[@]}"
 step rerank "$retrieval" rerank --model cross-encoder --run minilm.run --queries test.jsonl --corpus "$data" --depth 100 --output reranked.run "${cpu[@]}"
 
 echo "$(nproc) cores, commit $(git -C "$root" rev-parse --short HEAD), $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)"
