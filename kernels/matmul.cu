@@ -7,7 +7,7 @@
 // those that run at the same time share lines of both operands in L2.
 //
 // matmul_pack prepares operands: the rows of a matrix of any float type and any strides become rows of f16 or bf16 that start at multiples of 16 bytes, with
-// zeros behind them; or two planes of bf16 whose sum has 16 bits, hi = bf16(x) and lo = bf16(x - hi), so that x · y ≈ hi·hi + hi·lo + lo·hi to 2^-16.
+// zeros behind them; or planes of bf16, of which each takes 8 bits of what those before it leave: three sum up to a float32 exactly.
 #include "core/mainloop.cuh"
 
 template <class T>
@@ -29,8 +29,10 @@ struct PackJob {
     void* packed;
     int64_t row_stride, column_stride;  // of the source
     int64_t packed_stride;              // a multiple of 8
-    int64_t plane;                      // elements from hi to lo; 0: one plane
+    int64_t plane;                      // elements from plane to plane
     int32_t source_type, packed_type, rows, columns;
+    int32_t planes;                     // of bf16; one of f16
+    int32_t unused;
 };
 constexpr int kMaxPackJobs = 32;
 struct PackArguments {
@@ -113,15 +115,16 @@ KERNEL(matmul_pack, 256, 4, PackArguments arguments) {
         return;
     }
     bf16* to = static_cast<bf16*>(job.packed) + at;
-    store_rounded(to, values);
-    if (job.plane == 0) return;
+#pragma unroll 1
+    for (int plane = 0; plane < job.planes; plane++, to += job.plane) {
+        store_rounded(to, values);
 #pragma unroll
-    for (int i = 0; i < 8; i++) {
-        // Where hi is infinite or NaN it says all there is to say.
-        float rest = values[i] - to_float(from_float<bf16>(values[i]));
-        values[i] = fabsf(rest) < kInfinity ? rest : 0.0f;
+        for (int i = 0; i < 8; i++) {
+            // Where a plane is infinite or NaN it says all there is to say.
+            float rest = values[i] - to_float(from_float<bf16>(values[i]));
+            values[i] = fabsf(rest) < kInfinity ? rest : 0.0f;
+        }
     }
-    store_rounded(to + job.plane, values);
 }
 
 #define MATMUL(shape, Shape, blocks, form, trans_a, trans_b, type) \

@@ -155,7 +155,7 @@ def main(folder):
                   f"Peaks: {rate(run['peaks']['flops_per_second'], 'FLOP/s')} ({run['peaks']['flops_source']}), {rate(run['peaks']['bytes_per_second'], 'B/s')} "
                   f"({run['peaks']['bytes_source']}); those given are what cuBLAS (8192³, bfloat16) and a copy (read plus written) reach in PyTorch here. A floor is the "
                   "time of the operations at the first or of the necessary bytes at the second, whichever is longer; the share is floor / time. float32 on a GPU counts "
-                  "as three products of 16-bit halves; PyTorch's float32 is full float32. Times are medians on random normal data with flushed caches, by the GPU's clock."]
+                  "as six products of 16-bit parts; PyTorch's float32 is full float32. Times are medians on random normal data with flushed caches, by the GPU's clock."]
         peers = {peer["peer"] for _, theirs, _, _ in results.values() for peer in theirs}
         lines += ["", f"Beside it: {', '.join(sorted(peers)) or 'nothing'}. Times faster: PyTorch's time over ours.", ""]
     notes = [note for _, _, found, _ in results.values() for note in found]

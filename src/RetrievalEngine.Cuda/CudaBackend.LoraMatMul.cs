@@ -6,8 +6,8 @@ namespace RetrievalEngine.Cuda;
 
 public sealed unsafe partial class CudaBackend
 {
-    // What the lists of one launch hold; more projections than that go in several calls.
-    private const int ProjectionsAtOnce = 8;
+    // What the segments of one launch are enough for, 12 for an F32 projection with its adapter; more projections than that go in several calls.
+    private const int ProjectionsAtOnce = 4;
 
     /// <inheritdoc/>
     /// <remarks>A and B are rounded to the activations' type, as W is where it has another.</remarks>

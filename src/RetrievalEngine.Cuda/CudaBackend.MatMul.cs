@@ -7,7 +7,7 @@ public sealed unsafe partial class CudaBackend
 {
     /// <inheritdoc/>
     /// <remarks>
-    /// Two F32 operands are multiplied to 2^-16 (<see cref="ProductType"/>). A row's bits depend neither on the other rows nor on how many there are.
+    /// Two F32 operands are multiplied as float32 would be (<see cref="ProductType"/>). A row's bits depend neither on the other rows nor on how many there are.
     /// </remarks>
     public void MatMul(Tensor a, Tensor b, Tensor c, bool transA = false, bool transB = false, float alpha = 1, bool accumulate = false,
         Tensor bias = default, Activation activation = Activation.None)

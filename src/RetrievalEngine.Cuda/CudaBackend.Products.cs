@@ -19,7 +19,7 @@ public sealed unsafe partial class CudaBackend
     {
         long rows = matrix.Shape[0], columns = matrix.Shape[1];
         if (matrix.DType == type.DType && columns % PacketElements == 0 && CudaMemory.Address(matrix) % PacketBytes == 0)
-            return new Planes(CudaMemory.Address(matrix), 0, columns, type.DType);
+            return new Planes(CudaMemory.Address(matrix), 1, 0, columns, type.DType);
         Planes planes = NewOperand(rows, columns, type, type.Planes(matrix.DType));
         AddPack(ref packs, matrix, columns, 1, rows, columns, planes, 0);
         return planes;
@@ -38,8 +38,7 @@ public sealed unsafe partial class CudaBackend
     private Planes NewOperand(long rows, long columns, ProductType type, int planes)
     {
         long stride = (columns + PacketElements - 1) / PacketElements * PacketElements;
-        ulong address = CudaMemory.Address(Scratch.Allocate(new Shape(planes, rows, stride), type.DType));
-        return new Planes(address, planes == 1 ? 0 : address + (ulong)(rows * stride * type.DType.Size()), stride, type.DType);
+        return new Planes(CudaMemory.Address(Scratch.Allocate(new Shape(planes, rows, stride), type.DType)), planes, rows * stride, stride, type.DType);
     }
 
     /// <summary>
@@ -53,15 +52,16 @@ public sealed unsafe partial class CudaBackend
         packs.Add(new PackList.Job
         {
             Source = CudaMemory.Address(matrix),
-            Packed = to.High + (ulong)(firstRow * to.Stride * to.DType.Size()),
+            Packed = to.Address + (ulong)(firstRow * to.Stride * to.DType.Size()),
             RowStride = rowStride,
             ColumnStride = columnStride,
             PackedStride = to.Stride,
-            Plane = to.Low == 0 ? 0 : (long)(to.Low - to.High) / to.DType.Size(),
+            Plane = to.Plane,
             SourceType = (int)matrix.DType,
             PackedType = (int)to.DType,
             Rows = checked((int)rows),
             Columns = checked((int)columns),
+            Planes = to.Count,
         });
     }
 

@@ -7,7 +7,7 @@ namespace RetrievalEngine.Cuda;
 
 /// <summary>
 /// Every op on an NVIDIA GPU, by the kernels of kernels/. Activations are F32, F16 or BF16, chosen when it is made; products run on tensor cores with float32
-/// sums (those of F32 tensors in three parts of two bf16 each); statistics, scores, losses and gradients of parameters are F32. One op, one file, one .cu of
+/// sums (those of F32 tensors in parts of bf16, exact to float32); statistics, scores, losses and gradients of parameters are F32. One op, one file, one .cu of
 /// the same name. Everything goes through one stream, in order; launch geometry is decided here, not in C++.
 /// </summary>
 public sealed unsafe partial class CudaBackend : IBackend

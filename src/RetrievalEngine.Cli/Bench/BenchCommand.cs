@@ -24,7 +24,7 @@ internal static class BenchCommand
         A line a case: the median time of many runs on random normal data, with the caches flushed before each; the rate (operations of products, else bytes that
         must be read and written at least); the floor, which is the time that the machine's peaks allow; and the share of the time that the floor is. On a GPU
         its own clock counts. Peaks: memory is measured (a GPU's by a copy, read plus written; the CPU's by reading); a CPU's float32 multiply-adds are measured;
-        a GPU's products of 16-bit numbers are calculated from multiprocessors and clock, those of float32 are three of them. Both can be given.
+        a GPU's products of 16-bit numbers are calculated from multiprocessors and clock, those of float32 are six of them. Both can be given.
         Presets: 7b (a Llama 2 7B at 8,192 tokens, an index of 8.8 million x 4,096), small (BERT-base, 2,048 tokens), tiny (for tests).
         """;
 

@@ -39,11 +39,11 @@ internal sealed record BenchPeaks(double Flops, string FlopsSource, double Bytes
             gigabytes * 1e9 ?? Peak.Read(threads), gigabytes is null ? "reading, measured" : Given, false);
     }
 
-    /// <summary>Operations a second on <paramref name="dtype"/>: a GPU multiplies float32 as three products of 16-bit halves; bytes go twice as fast.</summary>
+    /// <summary>Operations a second on <paramref name="dtype"/>: a GPU multiplies float32 as six products of 16-bit parts; bytes go twice as fast.</summary>
     public double FlopsOf(DType dtype) => dtype switch
     {
         DType.I8 => 2 * Flops,
-        DType.F32 when IsDevice => Flops / 3,
+        DType.F32 when IsDevice => Flops / 6,
         _ => Flops,
     };
 

@@ -30,7 +30,8 @@ internal struct PackList
     {
         public ulong Source, Packed;
         public long RowStride, ColumnStride, PackedStride, Plane;
-        public int SourceType, PackedType, Rows, Columns;
+        public int SourceType, PackedType, Rows, Columns, Planes;
+        private readonly int _unused;
     }
 
     [InlineArray(Capacity)]
