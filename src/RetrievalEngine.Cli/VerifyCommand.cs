@@ -25,6 +25,8 @@ internal static class VerifyCommand
             Compares what this program computes with what reference implementations computed: hidden states, losses, gradients, optimiser steps, token ids, metrics.
             One line for each comparison; the last line counts ok, failed and skipped. Exit code 0: something ran, and nothing failed or was skipped; 1: something failed;
             3: nothing failed, but something was skipped.
+            Run it in float32 to prove a machine. In bfloat16 the goldens' small random models fail some comparisons wherever they are computed:
+            docs/decisions.md lists how far rounding alone, PyTorch and this program are off.
 
             Example: retrieval verify ../shared/goldens/models/llama2
             """)

@@ -28,11 +28,14 @@ public static class Backends
     private static TestBackend Cpu(int threads) =>
         new($"CPU {threads} {(threads == 1 ? "thread" : "threads")}", "CPU", 1, new Lazy<IBackend>(() => new CpuBackend(threads)));
 
-    // What is allowed beyond float32's errors follows from the arithmetic: a product of two floats is six of their bf16 parts, whose sums a
-    // tensor core does not round to nearest; in 16 bits the sums are float32, but values between two products are rounded to 2^-9 (BF16) or 2^-12 (F16). The kernels for F16 are those of BF16:
-    // small cases suffice.
-    private static IEnumerable<TestBackend> Cuda() =>
-        CudaLibrary.Missing is not null ? [] : [Cuda(DType.F32, CudaLibrary.IsEmulated ? 1e-6 : 1e-5, 1e-6, 2e8), Cuda(DType.BF16, 1e-5, 4e-3, 2e8), Cuda(DType.F16, 1e-5, 6e-4, 2e6)];
+    // What is allowed beyond float32's errors follows from the arithmetic: a product of two floats is six of their bf16 parts, whose sums a tensor core does not
+    // round to nearest; in 16 bits the sums are float32, but values between two products are rounded to 2^-9 (BF16) or 2^-12 (F16). The kernels for F16 are
+    // those of BF16: small cases suffice.
+    private static IEnumerable<TestBackend> Cuda()
+    {
+        double sums = CudaLibrary.IsEmulated ? 1e-6 : 1e-5;
+        return CudaLibrary.Missing is not null ? [] : [Cuda(DType.F32, sums, sums, 2e8), Cuda(DType.BF16, 1e-5, 4e-3, 2e8), Cuda(DType.F16, 1e-5, 6e-4, 2e6)];
+    }
 
     private static TestBackend Cuda(DType dtype, double productError, double roundingError, double emulatedWork) =>
         new($"CUDA {(CudaLibrary.IsEmulated ? "emulated " : "")}{dtype}", $"CUDA {dtype}", 1, new Lazy<IBackend>(() => CreateCuda(dtype)))

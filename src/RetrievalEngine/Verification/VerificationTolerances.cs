@@ -30,8 +30,8 @@ public sealed record VerificationTolerances
     public double Steps { get; init; } = 0.02;
 
     /// <summary>
-    /// For a GPU. In F32 ten times the CPU's: tensor cores add in another order and do not round to nearest. In 16 bits every activation is rounded (to 2⁻⁹ or
-    /// 2⁻¹²), and AdamW's first steps, which take a gradient's sign more than its size, go astray where a gradient is smaller than its error.
+    /// For a GPU. In F32 ten times the CPU's: tensor cores add in another order and do not round to nearest. In 16 bits every activation is rounded (to 2⁻⁹
+    /// or 2⁻¹²), and AdamW's first steps, which take a gradient's sign more than its size, go astray where a gradient is smaller than its error.
     /// </summary>
     public static VerificationTolerances Gpu(DType activations) => activations == DType.F32
         ? new() { Hidden = 2e-4, Loss = 1e-3, Scores = 1e-3, Gradients = 1e-3, T5Gradients = 5e-3, ZeroGradients = 1e-5, Steps = 0.2 }
