@@ -59,6 +59,8 @@ internal static class PathDescription
             ["memory_bytes"] =
                 new JsonObject { ["float32"] = parameters * DType.F32.Size(), ["float16_or_bfloat16"] = parameters * DType.BF16.Size() },
         };
+        if (SentenceTransformerFolder.Find(folder) is { Dense.Count: > 0 } modules)
+            model["dense_modules"] = new JsonArray([.. modules.Dense.Select(static d => (JsonNode)$"{d.Folder}: {d.Inputs} to {d.Outputs}, {d.Activation}{(d.Bias ? ", bias" : "")}")]);
         if (config.UnknownFields.Count > 0) model["unknown_config_fields"] = new JsonArray([.. config.UnknownFields.Select(static f => (JsonNode)f)]);
         if (config.IsSequenceClassification)
         {

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.IO;
 using System.Linq;
 using System.Text.Json;
@@ -23,6 +24,9 @@ public sealed record SentenceTransformerFolder(
     /// <summary>The file that makes a folder one of sentence-transformers.</summary>
     public const string ModulesFile = "modules.json";
 
+    /// <summary>What a vector passes through between pooling and normalisation.</summary>
+    public IReadOnlyList<DenseModule> Dense { get; init; } = [];
+
     private const int LongestText = 1 << 20;
     private static readonly string[] s_passagePrompts = ["document", "passage", "corpus"];
     private static readonly (string Field, Pooling? Pooling)[] s_olderPoolings =
@@ -44,6 +48,7 @@ public sealed record SentenceTransformerFolder(
             throw new InputException($"{path}: a JSON array of modules is needed, not {JsonFields.Kind(modules)}");
         Pooling? pooling = null;
         bool normalize = false;
+        List<DenseModule> dense = [];
         foreach (JsonElement element in modules.EnumerateArray())
         {
             JsonFields module = JsonFields.Object(element, path);
@@ -53,27 +58,31 @@ public sealed record SentenceTransformerFolder(
                 case "Transformer" when at.Length == 0:
                     break;
                 case "Pooling":
-                    pooling = ReadPooling(FileIn(folder, at, module));
+                    pooling = ReadPooling(Path.Combine(folder, FolderOf(at, module), "config.json"));
+                    break;
+                case "Dense" when pooling is not null && !normalize:
+                    dense.Add(DenseModule.Read(folder, FolderOf(at, module)));
                     break;
                 case "Normalize":
                     normalize = true;
                     break;
                 default:
                     throw module.Error("type",
-                        $"is {type} (path \"{at}\"), which is not supported; known: Transformer in the folder itself, Pooling, Normalize");
+                        $"is {type} (path \"{at}\"), which is not supported; known, in this order: Transformer in the folder itself, Pooling, Dense, Normalize");
             }
         }
 
         (string query, string passage, bool dot) = ReadPrompts(folder);
-        return new SentenceTransformerFolder(
+        SentenceTransformerFolder found = new(
             pooling ?? throw new InputException($"{path}: there is no Pooling module"), normalize, ReadMaxLength(folder), query, passage, dot);
+        return dense.Count == 0 ? found : found with { Dense = dense };
     }
 
-    private static string FileIn(string folder, string module, JsonFields modules)
+    private static string FolderOf(string module, JsonFields modules)
     {
         if (module != Path.GetFileName(module) || module is "." or "..")
             throw modules.Error("path", $"names \"{module}\", which is no folder of the model");
-        return Path.Combine(folder, module, "config.json");
+        return module;
     }
 
     private static Pooling ReadPooling(string path)

@@ -17,7 +17,7 @@ public static class SentenceTransformerWriter
 
     /// <summary>
     /// Writes <c>modules.json</c>, the modules' folders and configurations into <paramref name="folder"/>; <paramref name="dimensions"/> is the
-    /// hidden size.
+    /// hidden size. The weights of Dense modules are not written here.
     /// </summary>
     /// <exception cref="ArgumentException">The folder's own maximum length is not known: older versions need one.</exception>
     /// <exception cref="InputException">A file cannot be written.</exception>
@@ -49,11 +49,18 @@ public static class SentenceTransformerWriter
             ["similarity_fn_name"] = modules.UsesDotProduct ? "dot" : "cosine",
         });
         List<JsonNode> list = [Module(0, "", "Transformer"), Module(1, "1_Pooling", "Pooling")];
+        foreach (DenseModule dense in modules.Dense)
+        {
+            Save(folder, Path.Combine(dense.Folder, "config.json"), dense.ToJson());
+            list.Add(Module(list.Count, dense.Folder, "Dense"));
+        }
+
         if (modules.Normalize)
         {
-            list.Add(Module(2, "2_Normalize", "Normalize"));
+            string name = $"{list.Count}_Normalize";
+            list.Add(Module(list.Count, name, "Normalize"));
             // The module has no settings; some versions want its folder.
-            Directory.CreateDirectory(Path.Combine(folder, "2_Normalize"));
+            Directory.CreateDirectory(Path.Combine(folder, name));
         }
 
         // Last: without it the folder is a plain checkpoint.

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.IO;
 using System.Linq;
 using System.Threading;
@@ -59,7 +60,8 @@ internal static class ContractResolver
     public static (string Weights, string? Adapter) Hashes(string modelFolder, string? adapterFolder, IProgress<ProgressUpdate>? progress, CancellationToken cancellation)
     {
         using Checkpoint checkpoint = Checkpoint.Open(modelFolder);
-        return (ContentHash.OfFiles([.. checkpoint.Paths.Order(StringComparer.Ordinal)], progress, cancellation), AdapterHash(adapterFolder, cancellation));
+        IEnumerable<string> dense = (SentenceTransformerFolder.Find(modelFolder)?.Dense ?? []).Select(module => module.WeightsFile(modelFolder));
+        return (ContentHash.OfFiles([.. checkpoint.Paths.Order(StringComparer.Ordinal), .. dense], progress, cancellation), AdapterHash(adapterFolder, cancellation));
     }
 
     private static void RefuseReranker(ModelConfig config, string modelFolder, string? adapterFolder)
@@ -105,7 +107,7 @@ internal static class ContractResolver
             TruncationSide = tokenizer.TruncationSide,
             Pooling = folder?.Pooling ?? (config.IsCausal ? Pooling.Last : Pooling.Mean),
             Normalize = folder?.Normalize ?? true,
-            Dimensions = config.HiddenSize,
+            Dimensions = folder is { Dense: [.., DenseModule last] } ? last.Outputs : config.HiddenSize,
             Similarity = folder is { UsesDotProduct: true } ? Similarity.Dot : Similarity.Cosine,
             TokenizerHash = "",
             WeightsHash = "",

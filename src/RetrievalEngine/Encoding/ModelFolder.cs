@@ -34,10 +34,15 @@ public static class ModelFolder
         string architecture = model.Config.Architecture;
         int head = architecture.IndexOf("For", StringComparison.Ordinal);
         SaveWeights(backend, model, source, model.Config.ToJson(dtype, head < 0 ? null : $"{architecture.AsSpan(0, head)}Model"), folder, dtype);
-        if (!contract.AppendEosToken)
+        // A projection is found by these files alone.
+        if (!contract.AppendEosToken || model.Projection is not null)
         {
             SentenceTransformerFolder modules = new(contract.Pooling, contract.Normalize, contract.PassageMaxLength, contract.QueryPrefix, contract.PassagePrefix,
-                contract.Similarity == Similarity.Dot);
+                contract.Similarity == Similarity.Dot)
+            {
+                Dense = model.Projection?.Modules ?? [],
+            };
+            model.Projection?.Save(folder);
             SentenceTransformerWriter.Write(folder, modules, model.HiddenSize);
         }
 

@@ -182,8 +182,8 @@ public sealed class TextEncoder : IDisposable
         ArgumentNullException.ThrowIfNull(tokenizer);
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(contract);
-        if (contract.Dimensions > model.HiddenSize)
-            throw new InputException($"vectors of {contract.Dimensions} dimensions are asked for, but the model's have {model.HiddenSize}");
+        if (contract.Dimensions > model.EmbeddingSize)
+            throw new InputException($"vectors of {contract.Dimensions} dimensions are asked for, but the model's have {model.EmbeddingSize}");
         if (contract.AppendEosToken && contract.EosTokenId is null)
             throw new InputException(
                 "append_eos_token is on, but neither the tokenizer nor the model names an EOS token; switch it off with --append-eos-token false");
@@ -227,7 +227,8 @@ public sealed class TextEncoder : IDisposable
             _backend.Upload<int>(batch.CuSeqLens, cuSeqLens);
             Tensor pooled = _arena.Allocate(new Shape(batch.Sequences, _model.HiddenSize));
             _backend.PoolForward(hidden, cuSeqLens, Contract.Pooling, pooled);
-            if (Contract.Dimensions < _model.HiddenSize) pooled = FirstColumns(pooled, Contract.Dimensions);
+            if (_model.Projection is { } projection) pooled = projection.Forward(pooled, _arena, out _);
+            if (Contract.Dimensions < _model.EmbeddingSize) pooled = FirstColumns(pooled, Contract.Dimensions);
             if (Contract.Normalize) _backend.L2NormalizeForward(pooled, pooled, _arena.Allocate(new Shape(batch.Sequences)));
             return _backend.ToArray(pooled);
         }

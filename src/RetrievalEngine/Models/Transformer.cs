@@ -40,6 +40,9 @@ public sealed class Transformer : IDisposable
     /// <summary>Width H of the hidden states.</summary>
     public int HiddenSize => Config.HiddenSize;
 
+    /// <summary>Elements of a text's vector: the hidden width, or what <see cref="Projection"/> makes of it.</summary>
+    public int EmbeddingSize => Projection?.OutputSize ?? HiddenSize;
+
     /// <summary>Longest sequence that the model can take.</summary>
     public int MaxPositions => Config.MaxPositionEmbeddings;
 
@@ -51,6 +54,9 @@ public sealed class Transformer : IDisposable
 
     /// <summary>What makes a score of the hidden states; null where the model is no reranker.</summary>
     public ScoreHead? Head { get; }
+
+    /// <summary>What a pooled vector passes through; null where the folder has no Dense module.</summary>
+    public DenseProjection? Projection { get; private set; }
 
     /// <summary>All weights of backbone and head, adapters apart, in the order of the network.</summary>
     public IReadOnlyList<Parameter> Parameters { get; }
@@ -114,7 +120,19 @@ public sealed class Transformer : IDisposable
     internal static Transformer Load(IBackend backend, string folder, string configFile, bool exact = false)
     {
         ModelConfig config = ModelConfig.Parse(JsonFields.ReadBytes(configFile), configFile);
-        return Build(backend, new CheckpointWeights(Checkpoint.Open(folder), config.ModelType), config, exact);
+        IReadOnlyList<DenseModule> dense = SentenceTransformerFolder.Find(folder)?.Dense ?? [];
+        Transformer model = Build(backend, new CheckpointWeights(Checkpoint.Open(folder), config.ModelType), config, exact);
+        if (dense.Count == 0) return model;
+        try
+        {
+            model.Projection = DenseProjection.Load(backend, model, folder, dense);
+            return model;
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
     }
 
     /// <summary>

@@ -13,14 +13,17 @@ public sealed class ContrastiveStep : IDisposable
 {
     private readonly IBackend _backend;
     private readonly ContrastiveOptions _options;
+    private readonly DenseProjection? _projection;
     private readonly ChunkedPass _pass;
 
     /// <summary>Steps on <paramref name="model"/>, whose trained parameters' gradients are added to.</summary>
     public ContrastiveStep(IBackend backend, Transformer model, ContrastiveOptions options)
     {
+        ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(options);
         _backend = backend;
         _options = options;
+        _projection = model.Projection;
         _pass = new ChunkedPass(backend, model, options.Pooling, options.BatchTokens, options.GradientCheckpointing);
     }
 
@@ -40,8 +43,10 @@ public sealed class ContrastiveStep : IDisposable
         ArgumentNullException.ThrowIfNull(queries);
         ArgumentNullException.ThrowIfNull(passages);
         int b = queries.Count, p = passages.Count;
-        Tensor embeddings = _pass.Forward([.. queries, .. passages], types: null, seed);
+        Tensor pooled = _pass.Forward([.. queries, .. passages], types: null, seed), embeddings = pooled;
         Arena kept = _pass.Kept;
+        DenseProjection.Saved[] saved = [];
+        if (_projection is not null) embeddings = _projection.Forward(pooled, kept, out saved);
         Tensor norms = kept.Allocate(new Shape(b + p)), gradients = kept.Allocate(embeddings.Shape);
         if (_options.Normalize) _backend.L2NormalizeForward(embeddings, embeddings, norms);
         Tensor q = embeddings.Slice(0, b), d = embeddings.Slice(b, p), scores = kept.Allocate(new Shape(b, p)), losses = kept.Allocate(new Shape(b));
@@ -60,7 +65,14 @@ public sealed class ContrastiveStep : IDisposable
         _backend.MatMul(scores, d, gradients.Slice(0, b), alpha: inverseTemperature);
         _backend.MatMul(scores, q, gradients.Slice(b, p), transA: true, alpha: inverseTemperature);
         if (_options.Normalize) _backend.L2NormalizeBackward(gradients, embeddings, norms, gradients);
-        _pass.Backward(gradients);
+        Tensor dPooled = gradients;
+        if (_projection is not null)
+        {
+            dPooled = kept.Allocate(pooled.Shape);
+            _projection.Backward(gradients, saved, dPooled, _pass.Scratch);
+        }
+
+        _pass.Backward(dPooled);
 
         double loss = 0;
         foreach (float value in _backend.ToArray(losses)) loss += value;

@@ -95,8 +95,8 @@ public static class FineTuner
         CheckMemory(backend, options, options.Training.BatchSize * (contract.QueryMaxLength + (long)options.Training.TrainGroupSize * contract.PassageMaxLength), describe);
         using Transformer model = Transformer.Load(backend, options.Model, exact: options.Lora is null && options.StartAdapter is null);
         WarnOfUnknownFields(model, options, describe);
-        if (contract.Dimensions != model.HiddenSize)
-            throw new InputException($"training uses all {model.HiddenSize} dimensions of the model; --dimensions {contract.Dimensions} can be given when encoding");
+        if (contract.Dimensions != model.EmbeddingSize)
+            throw new InputException($"training uses all {model.EmbeddingSize} dimensions of the model; --dimensions {contract.Dimensions} can be given when encoding");
         AdapterConfig? adapter = options.StartAdapter is not null ? LoraWeights.Load(backend, model, options.StartAdapter) : options.Lora;
         if (options.StartAdapter is null && adapter is not null) LoraWeights.Attach(backend, model, adapter, options.Training.Seed);
         if (adapter is not null) adapter = WithBase(adapter, options.Model) with { TaskType = "FEATURE_EXTRACTION" };
@@ -109,7 +109,7 @@ public static class FineTuner
         TrainingJob job = new()
         {
             Data = data,
-            Trained = adapter is null ? model.Parameters : model.LoraParameters,
+            Trained = adapter is null ? [.. model.Parameters, .. model.Projection?.Parameters ?? []] : model.LoraParameters,
             Task = task,
             Options = options.Training,
             OutputFolder = options.Output,
