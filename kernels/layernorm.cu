@@ -19,13 +19,7 @@ DEVICE void layernorm_forward(const T* x, const T* residual, const float* weight
     Chunk<T, N> held[kHeld];
     float total = 0;
     for_each_chunk<N>(group, columns, held, [&](Chunk<T, N>& chunk, int column, bool) {
-        chunk = load_chunk<N>(x + first + column);
-        if (residual) {
-            const Chunk<T, N> other = load_chunk<N>(residual + first + column);
-#pragma unroll
-            for (int i = 0; i < N; i++) chunk.values[i] = from_float<T>(to_float(chunk.values[i]) + to_float(other.values[i]));
-            store_chunk(sum + first + column, chunk);
-        }
+        chunk = load_sum<N>(x, residual, sum, first + column);
 #pragma unroll
         for (int i = 0; i < N; i++) total += to_float(chunk.values[i]);
     });

@@ -49,6 +49,19 @@ DEVICE void for_each_chunk(const RowGroup& group, int width, Held (&held)[Count]
     }
 }
 
+// The chunk at `at`, of x or, where there is a residual, of x + residual, rounded and written to sum too.
+template <int N, class T>
+DEVICE Chunk<T, N> load_sum(const T* x, const T* residual, T* sum, int64_t at) {
+    Chunk<T, N> chunk = load_chunk<N>(x + at);
+    if (residual) {
+        const Chunk<T, N> other = load_chunk<N>(residual + at);
+#pragma unroll
+        for (int i = 0; i < N; i++) chunk.values[i] = from_float<T>(to_float(chunk.values[i]) + to_float(other.values[i]));
+        store_chunk(sum + at, chunk);
+    }
+    return chunk;
+}
+
 // Sums of several values over the group's threads, in a fixed order, the same in every thread. All threads of the block call it. `scratch` is SHARED,
 // Count · 8 floats, free again at once.
 template <int Count>
