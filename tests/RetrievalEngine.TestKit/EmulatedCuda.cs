@@ -11,12 +11,16 @@ public static class EmulatedCuda
         && File.Exists(Path.Combine(folder, "libcuda-emulated.so")) ? folder : null;
 
     /// <summary>
-    /// The environment variables with which a program finds it. Where it was not built the test is ignored, or fails in CI unless .ci/run says that its tools
-    /// could not be downloaded.
+    /// The environment variables with which a program finds it, or its <paramref name="isChecked"/> twin, whose launches fail where kernels race. Where it was
+    /// not built the test is ignored, or fails in CI unless .ci/run says that its tools could not be downloaded.
     /// </summary>
-    public static Dictionary<string, string?> Variables()
+    public static Dictionary<string, string?> Variables(bool isChecked = false)
     {
         if (Folder is null) CiGate.SkipOrFail("there is no emulated driver; ./build.sh test makes it with cmake and g++");
-        return new() { ["RETRIEVAL_LIBCUDA"] = Path.Combine(Folder!, "libcuda-emulated.so"), ["RETRIEVAL_KERNELS"] = Path.Combine(Folder!, "kernels") };
+        return new()
+        {
+            ["RETRIEVAL_LIBCUDA"] = Path.Combine(Folder!, isChecked ? "libcuda-emulated-checked.so" : "libcuda-emulated.so"),
+            ["RETRIEVAL_KERNELS"] = Path.Combine(Folder!, "kernels"),
+        };
     }
 }

@@ -15,7 +15,7 @@ internal sealed record BenchShapes
         new()
         {
             Name = "tiny", Sequences = 4, Length = 16, Hidden = 64, Inner = 176, Heads = 4, Vocabulary = 300, Layers = 2, Rank = 8,
-            Trained = 5000, IndexRows = 600, Depth = 10, Queries = [1, 40], FlushBytes = 1 << 16,
+            Trained = 5000, IndexRows = 600, Depth = 10, Queries = [1, 150], FlushBytes = 1 << 16,
         },
 
         // A model of BERT-base's size, which a CPU gets through.
