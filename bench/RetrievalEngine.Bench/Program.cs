@@ -10,8 +10,8 @@ switch (args)
     case ["attention", .. string[] rest]:
         AttentionReport.Run(rest);
         break;
-    case ["encoder-speed"]:
-        EncoderSpeed.Run();
+    case ["encoder-speed", .. string[] rest]:
+        EncoderSpeed.Run(rest);
         break;
     case ["tokenizer", .. string[] rest]:
         TokenizerReport.Run(rest);
