@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Globalization;
 using System.IO;
 using System.Linq;
 using System.Threading;
@@ -10,6 +11,7 @@ using RetrievalEngine.Encoding;
 using RetrievalEngine.Evaluation;
 using RetrievalEngine.Indexing;
 using RetrievalEngine.Models;
+using RetrievalEngine.Search;
 
 namespace RetrievalEngine.Cli;
 
@@ -44,7 +46,7 @@ internal sealed record DenseSearch(string Index, string? Model, string? Adapter,
         int done = 0;
         void Report(int count, int tokens) => progress.Report(new ProgressUpdate("encode queries", done += count, ids.Length, "queries"));
         encoder.Encode(texts, vectors, Report, stop);
-        return Rank(index, ids, vectors, progress, stop);
+        return Rank(index, ids, vectors, quiet, progress, stop);
     }
 
     /// <summary>Searches with the query vectors in <paramref name="path"/>: a folder of embeddings, or a file of vectors, whose ids are row numbers.</summary>
@@ -56,14 +58,14 @@ internal sealed record DenseSearch(string Index, string? Model, string? Adapter,
         {
             using VectorFile file = VectorFile.Open(path);
             VectorSource source = file.AsSource(idsFile: null);
-            return Rank(index, [.. Enumerable.Range(0, (int)source.Rows).Select(row => source.Id(row))], index.ReadQueries(source), progress, stop);
+            return Rank(index, [.. Enumerable.Range(0, (int)source.Rows).Select(row => source.Id(row))], index.ReadQueries(source), quiet, progress, stop);
         }
 
         using EmbeddingStore queries = EmbeddingStore.Open(path);
         if (!SkipChecksums) queries.Verify(progress, stop);
         string[] ids = new string[queries.Rows];
         for (int row = 0; row < ids.Length; row++) ids[row] = queries.Id(row);
-        return Rank(index, ids, index.ReadQueries(queries, path), progress, stop);
+        return Rank(index, ids, index.ReadQueries(queries, path), quiet, progress, stop);
     }
 
     /// <summary>Says what <paramref name="index"/> and the encoder of its queries will take of a device's memory, and refuses what cannot fit.</summary>
@@ -75,11 +77,25 @@ internal sealed record DenseSearch(string Index, string? Model, string? Adapter,
         return MemoryPlan.Of(backend, encoder, config, TextEncoder.DefaultBatchTokens) with { Index = manifest.VectorBytes };
     });
 
-    private RunFile Rank(DenseIndex index, string[] ids, float[] vectors, IProgress<ProgressUpdate> progress, CancellationToken stop)
+    private RunFile Rank(DenseIndex index, string[] ids, float[] vectors, bool quiet, IProgress<ProgressUpdate> progress, CancellationToken stop)
     {
         RunFile run = new(Tag);
+        int proven = 0, rescanned = 0;
+        long candidates = 0;
         foreach (RankedQuery query in index.Rank(ids, vectors, Depth, Options, progress, stop))
+        {
             run.Add(query.QueryId, query.Hits.Select(static h => new ScoredDocument(h.DocId, h.Score)));
+            proven += query.Proof == SearchProof.Proven ? 1 : 0;
+            rescanned += query.Proof == SearchProof.Rescanned ? 1 : 0;
+            candidates += query.Candidates;
+        }
+
+        if (proven + rescanned > 0 && !quiet)
+        {
+            Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                $"{proven:N0} of {ids.Length:N0} queries proven exact by the bounds of their scan, {rescanned:N0} rescanned; {candidates / (double)ids.Length:N1} candidates a query"));
+        }
+
         return run;
     }
 }

@@ -23,7 +23,8 @@ internal static class IndexCommand
         Option<string[]> embeddings =
             new("--embeddings") { Description = "Folder that retrieval encode wrote; may be repeated", HelpName = "DIR", Required = true };
         Option<string> output = Output();
-        Option<VectorStorage?> storage = Storage("How numbers are kept: " + StorageWords + " (binary is not searched yet); as the embeddings are, where absent");
+        Option<VectorStorage?> storage = Storage("How numbers are kept: " + StorageWords + "; as the embeddings are, where absent");
+        Option<string?> scan = ScanDType();
         Option<bool> quiet = CommonOptions.Quiet(), json = CommonOptions.Json();
         Command command = new("build",
             """
@@ -35,12 +36,12 @@ internal static class IndexCommand
 
             The index holds the vectors (safetensors), the document ids and how the vectors were made, so that search can refuse queries of another model.
             It needs the embeddings no more. Every checksum is checked on the way. There is an index when the command ends, and none before.
-            """) { embeddings, output, storage, quiet, json };
+            """) { embeddings, output, storage, scan, quiet, json };
         command.SetAction((parsed, stop) =>
         {
             string folder = parsed.GetRequiredValue(output);
             Print(folder, parsed.GetValue(json), ProgressDisplay.Run(parsed.GetValue(quiet), progress =>
-                IndexBuilder.Build(parsed.GetRequiredValue(embeddings), folder, parsed.GetValue(storage), progress, cancellation: stop)));
+                IndexBuilder.Build(parsed.GetRequiredValue(embeddings), folder, parsed.GetValue(storage), parsed.GetValue(scan) is not null, progress, cancellation: stop)));
             return Task.FromResult(ExitCodes.Done);
         });
         return command;
@@ -53,11 +54,12 @@ internal static class IndexCommand
         Option<string?> ids = Ids("File with the ids, one a line; row numbers from 0 where absent");
         Option<Metric?> metric = new("--metric")
         {
-            Description = "How vectors are compared: " + MetricWords + " (l2 is not searched yet); what the file says, else inner_product, where absent",
+            Description = "How vectors are compared: " + MetricWords + "; what the file says, else inner_product, where absent",
             HelpName = "METRIC",
             CustomParser = result => Word(result, IndexManifest.ParseMetric, MetricWords),
         };
-        Option<VectorStorage?> storage = Storage("How numbers are kept: " + StorageWords + " (default float32; binary is not searched yet)");
+        Option<VectorStorage?> storage = Storage("How numbers are kept: " + StorageWords + " (default float32)");
+        Option<string?> scan = ScanDType();
         Option<bool> quiet = CommonOptions.Quiet(), json = CommonOptions.Json();
         Command command = new("import",
             """
@@ -69,14 +71,14 @@ internal static class IndexCommand
 
             Nothing is known of the model that made them: search such an index with --query-embeddings FILE. For cosine, vectors are kept with length 1.
             A row with a number that is not finite is refused.
-            """) { file, output, ids, metric, storage, quiet, json };
+            """) { file, output, ids, metric, storage, scan, quiet, json };
         command.SetAction((parsed, stop) =>
         {
             string folder = parsed.GetRequiredValue(output);
             using VectorFile vectors = VectorFile.Open(parsed.GetRequiredValue(file));
             Print(folder, parsed.GetValue(json), ProgressDisplay.Run(parsed.GetValue(quiet), progress => IndexBuilder.Import(
                 vectors.AsSource(parsed.GetValue(ids)), folder, parsed.GetValue(metric) ?? vectors.Metric ?? Metric.InnerProduct,
-                parsed.GetValue(storage) ?? VectorStorage.Float32, progress, cancellation: stop)));
+                parsed.GetValue(storage) ?? VectorStorage.Float32, parsed.GetValue(scan) is not null, progress, cancellation: stop)));
             return Task.FromResult(ExitCodes.Done);
         });
         return command;
@@ -229,6 +231,17 @@ internal static class IndexCommand
         HelpName = "TYPE",
         CustomParser = result => Word(result, IndexManifest.ParseStorage, StorageWords),
     };
+
+    private static Option<string?> ScanDType()
+    {
+        Option<string?> option = new("--scan-dtype")
+        {
+            Description = "Keep int8 codes with error bounds beside the vectors: search reads a quarter of the bytes and proves its results, or reads the vectors",
+            HelpName = "int8",
+        };
+        option.AcceptOnlyFromAmong("int8");
+        return option;
+    }
 
     private static T? Word<T>(System.CommandLine.Parsing.ArgumentResult result, Func<string, T?> parse, string words)
         where T : struct

@@ -54,6 +54,12 @@ internal static class SearchCommand
         Option<RunFormat> runFormat = new("--output-format") { Description = "Columns of the run", DefaultValueFactory = _ => RunFormat.Trec };
         Option<bool> excludeSelf = new("--exclude-self") { Description = "Leave out the document with the query's id (ArguAna, Quora)" };
         Option<string?> filter = new("--filter") { Description = "File with the ids of the documents that may be found, one a line", HelpName = "FILE" };
+        Option<float?> threshold = new("--score-threshold") { Description = "All documents with at least this score, or with --depth the best of them", HelpName = "SCORE" };
+        Option<ScanKind> scan = new("--scan")
+        {
+            Description = "Of an index with --scan-dtype int8: auto, full (the vectors) or codes; the result is the same",
+            DefaultValueFactory = _ => ScanKind.Auto,
+        };
         Option<int?> prefix = CommonOptions.Count("--prefix-dim",
             "Look for candidates by the first N dimensions (Matryoshka models), then rank them by all; not exact");
         Option<int?> multiplier = CommonOptions.Count("--rescore-multiplier",
@@ -66,11 +72,11 @@ internal static class SearchCommand
         Command command = new("search", Help)
         {
             method, index, queries, queryEmbeddings, query, model, adapter, corpus, format, depth, output, runFormat, filter, excludeSelf,
-            prefix, multiplier, skipChecksums,
+            threshold, scan, prefix, multiplier, skipChecksums,
             k1, b, quiet, json,
         };
         foreach (Option option in device.All) command.Add(option);
-        Option[] ofDense = [index, queryEmbeddings, model, adapter, filter, excludeSelf, prefix, multiplier, skipChecksums], ofBm25 = [k1, b];
+        Option[] ofDense = [index, queryEmbeddings, model, adapter, filter, excludeSelf, threshold, scan, prefix, multiplier, skipChecksums], ofBm25 = [k1, b];
         command.Validators.Add(result =>
         {
             bool isDense = result.GetValue(method) != Bm25;
@@ -80,6 +86,7 @@ internal static class SearchCommand
             }
 
             if (isDense && !IsGiven(index)) result.AddError("give --index DIR, or --method bm25 with --corpus PATH");
+            if (IsGiven(prefix) && result.GetValue(scan) == ScanKind.Codes) result.AddError("--scan codes reads whole codes; --prefix-dim goes without it");
             if (IsGiven(multiplier) && !IsGiven(prefix)) result.AddError("--rescore-multiplier goes with --prefix-dim");
             if (!isDense && !IsGiven(corpus)) result.AddError("--method bm25 needs --corpus PATH");
             int sources = ((Option[])[queries, queryEmbeddings, query]).Count(IsGiven);
@@ -95,7 +102,7 @@ internal static class SearchCommand
         {
             bool isQuiet = parsed.GetValue(quiet);
             string? text = parsed.GetValue(query), documents = parsed.GetValue(corpus);
-            int best = parsed.GetValue(depth) ?? (text is null ? RunDepth : PrintedDepth);
+            int best = parsed.GetValue(depth) ?? (parsed.GetValue(threshold) is not null ? int.MaxValue : text is null ? RunDepth : PrintedDepth);
             RunFile run = ProgressDisplay.Run(isQuiet, progress => parsed.GetValue(method) == Dense
                 ? SearchDense(best, isQuiet, progress)
                 : SearchBm25(new Bm25Options(parsed.GetValue(k1), parsed.GetValue(b)), best, isQuiet, progress));
@@ -112,6 +119,8 @@ internal static class SearchCommand
                 {
                     Filter = parsed.GetValue(filter) is { } ids ? new HashSet<string>(VectorFile.ReadIds(ids), StringComparer.Ordinal) : null,
                     ExcludeSelf = parsed.GetValue(excludeSelf),
+                    ScoreThreshold = parsed.GetValue(threshold),
+                    Scan = parsed.GetValue(scan),
                     PrefixDimensions = parsed.GetValue(prefix),
                     RescoreMultiplier = parsed.GetValue(multiplier) ?? SearchOptions.DefaultRescoreMultiplier,
                 };

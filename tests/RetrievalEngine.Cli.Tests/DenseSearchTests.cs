@@ -86,6 +86,26 @@ internal sealed class DenseSearchTests
         }
     }
 
+    [Test]
+    public async Task ScoreThreshold_AndScan()
+    {
+        string[] all = (await Done("search", "--index", _index, "--queries", _queries)).Output.Trim().Split('\n');
+        string score = all[4].Split(' ')[4];
+        double Score(string line) => double.Parse(line.Split(' ')[4], System.Globalization.CultureInfo.InvariantCulture);
+        string[] range = (await Done("search", "--index", _index, "--queries", _queries, "--score-threshold", score)).Output.Trim().Split('\n');
+        Assert.That(range, Is.EqualTo(all.Where(line => Score(line) >= Score(all[4]))));
+        Assert.That(range, Has.Length.InRange(5, 59));
+        string[] three = (await Done("search", "--index", _index, "--queries", _queries, "--score-threshold", score, "--depth", "3")).Output.Trim().Split('\n');
+        Assert.That(three, Is.EqualTo(range.Where(line => int.Parse(line.Split(' ')[3], System.Globalization.CultureInfo.InvariantCulture) <= 3)));
+        await Refused("has no int8 codes", "search", "--index", _index, "--queries", _queries, "--scan", "codes");
+
+        await Done("index", "build", "--embeddings", _files.PathOf("idx-emb"), "--output", _files.PathOf("codes"), "--scan-dtype", "int8");
+        await Done("index", "verify", _files.PathOf("codes"));
+        CommandRun run = await CommandRun.Of(["search", "--index", _files.PathOf("codes"), "--queries", _queries, "--scan", "codes", "--depth", "10"]);
+        Assert.That(run.Error, Does.Contain("2 of 2 queries proven exact by the bounds of their scan, 0 rescanned; "));
+        Assert.That(run.Output.Trim().Split('\n'), Is.EqualTo(all.Where(line => int.Parse(line.Split(' ')[3], System.Globalization.CultureInfo.InvariantCulture) <= 10)));
+    }
+
     private string Fvecs(string name, params float[][] rows)
     {
         byte[] bytes = [.. rows.SelectMany(row => System.BitConverter.GetBytes(row.Length).Concat(row.SelectMany(System.BitConverter.GetBytes)))];
@@ -198,6 +218,7 @@ internal sealed class DenseSearchTests
     [TestCase("--index goes with --method dense", "--method", "bm25", "--corpus", "c", "--queries", "q", "--index", "i")]
     [TestCase("give one of --queries PATH", "--index", "i")]
     [TestCase("give one of --queries PATH", "--index", "i", "--queries", "q", "--query", "t")]
+    [TestCase("--prefix-dim goes without it", "--index", "i", "--queries", "q", "--prefix-dim", "3", "--scan", "codes")]
     [TestCase("--rescore-multiplier goes with --prefix-dim", "--index", "i", "--queries", "q", "--rescore-multiplier", "3")]
     [TestCase("--corpus goes with --query", "--index", "i", "--queries", "q", "--corpus", "c")]
     public async Task OptionsThatDoNotGoTogether_AreNamed(string expected, params string[] options)

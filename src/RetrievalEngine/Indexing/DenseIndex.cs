@@ -120,14 +120,26 @@ public sealed class DenseIndex : IDisposable
         CheckQueries(queryIds, queries);
         SearchOptions search = OptionsOf(options ??= new RankOptions(), progress, cancellation);
         long[] own = options.ExcludeSelf ? OwnRows(queryIds, cancellation) : [];
-        int dimensions = Manifest.Dimensions, k = (int)Math.Clamp(_store.StoredRows, 1, depth), most = _flat.Value.QueriesTogether(k);
+        int dimensions = Manifest.Dimensions, k = (int)Math.Clamp(_store.StoredRows, 1, depth), most = _flat.Value.QueriesTogether(options.ScoreThreshold is null ? k : Math.Min(k, 1 << 10));
         for (int first = 0; first < queryIds.Count; first += most)
         {
             int count = Math.Min(most, queryIds.Count - first);
             SearchOptions some = options.ExcludeSelf ? search with { ExcludedRows = own.AsMemory(first, count) } : search;
-            SearchResults found = _flat.Value.Search(queries.Span.Slice(first * dimensions, count * dimensions), k, some, cancellation);
+            ReadOnlyMemory<float> part = queries.Slice(first * dimensions, count * dimensions);
+            if (options.ScoreThreshold is { } threshold && depth >= _store.StoredRows)
+            {
+                RangeResults range = _flat.Value.SearchRange(part.Span, threshold, some, cancellation);
+                for (int q = 0; q < count; q++) yield return new RankedQuery(queryIds[first + q], Hits(range.RowsOf(q), range.ScoresOf(q)), range.ProofOf(q), 0);
+                continue;
+            }
+
+            SearchResults found = _flat.Value.Search(part.Span, k, some, cancellation);
             for (int q = 0; q < count; q++)
-                yield return new RankedQuery(queryIds[first + q], Hits(found.RowsOf(q), found.ScoresOf(q)));
+            {
+                int wanted = found.ScoresOf(q).Length;
+                while (options.ScoreThreshold is { } least && wanted > 0 && found.ScoresOf(q)[wanted - 1] < least) wanted--;
+                yield return new RankedQuery(queryIds[first + q], Hits(found.RowsOf(q)[..wanted], found.ScoresOf(q)[..wanted]), found.Proofs[q], found.Candidates[q]);
+            }
         }
     }
 
@@ -165,9 +177,12 @@ public sealed class DenseIndex : IDisposable
     {
         if (options.PrefixDimensions is { } prefix && prefix > Manifest.Dimensions)
             throw new InputException($"a prefix of {prefix} dimensions is longer than the {Manifest.Dimensions} of the index {_store.Folder}");
+        if (options.Scan == ScanKind.Codes && !(Manifest.HasCodes && _backend.FreeBytes is null))
+            throw new InputException($"the index {_store.Folder} has no int8 codes that {_backend.Name} scans; build it with --scan-dtype int8 and search on the CPU");
         return new SearchOptions
         {
             Filter = options.Filter is { } ids ? new RowSet(_store.StoredRows, _store.Find(ids.Contains, cancellation).Values) : null,
+            Scan = options.Scan,
             PrefixDimensions = options.PrefixDimensions,
             RescoreMultiplier = options.RescoreMultiplier,
             Progress = progress,

@@ -14,12 +14,12 @@ public static class IndexBuilder
     /// <summary>
     /// Builds the index of <paramref name="embeddings"/>, one folder or several of the same contract, in <paramref name="output"/>. Every checksum of
     /// the embeddings is checked on the way. <paramref name="storage"/>: that of the embeddings where null. An output that holds just this index already is
-    /// left as it is.
+    /// left as it is. <paramref name="hasCodes"/>: <see cref="IndexManifest.HasCodes"/>.
     /// </summary>
     /// <exception cref="InputException">A folder is damaged, of another contract, holds queries, or shares an id with another; or the output cannot
     /// be written.</exception>
     /// <exception cref="OperationCanceledException">Stopped; the output holds no index.</exception>
-    public static IndexManifest Build(IReadOnlyList<string> embeddings, string output, VectorStorage? storage = null,
+    public static IndexManifest Build(IReadOnlyList<string> embeddings, string output, VectorStorage? storage = null, bool hasCodes = false,
         IProgress<ProgressUpdate>? progress = null, long shardBytes = IndexWriter.DefaultShardBytes, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(embeddings);
@@ -36,11 +36,13 @@ public static class IndexBuilder
 
             EmbeddingManifest first = stores[0].Manifest;
             VectorStorage kept = storage ?? IndexManifest.StorageOf(first.DType);
+            Metric metric = first.Contract.Similarity == Similarity.Cosine ? Metric.Cosine : Metric.InnerProduct;
+            RefuseCodes(hasCodes, kept, metric);
             string hash = SourceHash(stores);
             if (isThere)
             {
                 IndexManifest found = IndexManifest.Load(output);
-                if (found.Generation == 1 && found.SourceHash == hash && found.Storage == kept) return found;
+                if (found.Generation == 1 && found.SourceHash == hash && found.Storage == kept && found.HasCodes == hasCodes) return found;
                 IndexWriter.RefuseForeign(output);
             }
 
@@ -48,8 +50,9 @@ public static class IndexBuilder
             foreach (EmbeddingStore store in stores) store.Verify(progress, cancellation);
             using IndexWriter writer = IndexWriter.Create(output, new IndexManifest
             {
-                Metric = first.Contract.Similarity == Similarity.Cosine ? Metric.Cosine : Metric.InnerProduct,
+                Metric = metric,
                 Storage = kept,
+                HasCodes = hasCodes,
                 Dimensions = first.Contract.Dimensions,
                 Contract = first.Contract,
                 ModelPath = first.ModelPath,
@@ -67,15 +70,28 @@ public static class IndexBuilder
 
     /// <summary>Makes an index of <paramref name="source"/>, whose vectors no model is known of, in <paramref name="output"/>.</summary>
     /// <exception cref="InputException">A number or an id cannot be indexed, or the output cannot be written.</exception>
-    public static IndexManifest Import(VectorSource source, string output, Metric metric, VectorStorage storage,
+    public static IndexManifest Import(VectorSource source, string output, Metric metric, VectorStorage storage, bool hasCodes = false,
         IProgress<ProgressUpdate>? progress = null, long shardBytes = IndexWriter.DefaultShardBytes, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(source);
+        RefuseCodes(hasCodes, storage, metric);
         IndexWriter.RefuseForeign(output);
         IndexEditor.RowsById(source);
-        using IndexWriter writer = IndexWriter.Create(output, new IndexManifest { Metric = metric, Storage = storage, Dimensions = source.Dimensions });
+        using IndexWriter writer = IndexWriter.Create(output, new IndexManifest
+        {
+            Metric = metric,
+            Storage = storage,
+            HasCodes = hasCodes,
+            Dimensions = source.Dimensions,
+        });
         writer.Append(source, shardBytes, progress, cancellation);
         return writer.Commit();
+    }
+
+    private static void RefuseCodes(bool hasCodes, VectorStorage storage, Metric metric)
+    {
+        if (hasCodes && !IndexManifest.CanHaveCodes(storage, metric))
+            throw new InputException("an int8 scan goes with storage float32, float16 or bfloat16 and metric inner_product or cosine");
     }
 
     /// <summary>Opens a finished folder of passage embeddings.</summary>

@@ -29,6 +29,15 @@ public sealed partial record IndexManifest
     /// <summary>The tensor of the rows' squared lengths, F32 [rows], where the metric is L2.</summary>
     public const string NormsTensor = "squared_norms";
 
+    /// <summary>The tensor of the rows' codes for a quick scan, I8 [rows, dimensions], where the index has them; with <see cref="CodeScalesTensor"/>, <see cref="CodeErrorsTensor"/> F32 [rows].</summary>
+    public const string CodesTensor = "codes";
+
+    /// <summary>The tensor of the codes' scales.</summary>
+    public const string CodeScalesTensor = "code_scales";
+
+    /// <summary>The tensor of what a score by codes may be too low by, for a query of length 1.</summary>
+    public const string CodeErrorsTensor = "code_errors";
+
     /// <summary>The tensor in a file of deleted rows.</summary>
     public const string DeletedTensor = "rows";
 
@@ -46,6 +55,9 @@ public sealed partial record IndexManifest
 
     /// <summary>How rows are kept.</summary>
     public required VectorStorage Storage { get; init; }
+
+    /// <summary>Whether rows are also kept as int8 codes with error bounds, for a quick scan that proves its results.</summary>
+    public bool HasCodes { get; init; }
 
     /// <summary>Elements of a vector.</summary>
     public required int Dimensions { get; init; }
@@ -79,6 +91,9 @@ public sealed partial record IndexManifest
 
     /// <summary>Count, size and type for people: <c>5,183 vectors of 384 float32 numbers</c>.</summary>
     public string Describe() => string.Create(CultureInfo.InvariantCulture, $"{Rows:N0} vectors of {Dimensions} {StorageName(Storage)} numbers");
+
+    /// <summary>Whether an index of that kind can have <see cref="HasCodes"/>.</summary>
+    public static bool CanHaveCodes(VectorStorage storage, Metric metric) => !RowFormat.HasScales(storage) && metric != Metric.L2;
 
     /// <summary>Whether a file of that name may be one of ours, finished or not.</summary>
     public static bool IsOurs(string fileName) => OurFile().IsMatch(fileName);
@@ -151,6 +166,12 @@ public sealed partial record IndexManifest
             Generation = json.Int("generation", 1, LastGeneration),
             Metric = ParseMetric(json.Text("metric")) ?? throw json.Error("metric", "must be inner_product, cosine or l2"),
             Storage = ParseStorage(json.Text("storage")) ?? throw json.Error("storage", "must be float32, float16, bfloat16, int8 or binary"),
+            HasCodes = json.TextOrNull("scan_storage") switch
+            {
+                null => false,
+                "int8" => true,
+                _ => throw json.Error("scan_storage", "must be int8"),
+            },
             Dimensions = json.Int("dimensions", 1, EmbeddingManifest.MaxDimensions),
             Contract = json.ObjectOrNull("contract") is { } contract ? EncodingContract.Read(contract) : null,
             ModelPath = json.TextOrNull("model"),
@@ -158,6 +179,8 @@ public sealed partial record IndexManifest
             SourceHash = json.TextOrNull("source_sha256"),
             Shards = ReadShards(json),
         };
+        if (manifest.HasCodes && !CanHaveCodes(manifest.Storage, manifest.Metric))
+            throw json.Error("scan_storage", "goes with storage float32, float16 or bfloat16 and metric inner_product or cosine");
         if (manifest.Contract is { } made && made.Dimensions != manifest.Dimensions) throw json.Error("dimensions", "is not that of the contract");
         if ((long)json.Number("stored_rows", 0, 1L << 52) != manifest.StoredRows) throw json.Error("stored_rows", "is not the sum of the shards' rows");
         if ((long)json.Number("rows", 0, 1L << 52) != manifest.Rows) throw json.Error("rows", "is not what the shards have less what is deleted");
@@ -199,6 +222,7 @@ public sealed partial record IndexManifest
         json.WriteNumber("generation", Generation);
         json.WriteString("metric", MetricName(Metric));
         json.WriteString("storage", StorageName(Storage));
+        if (HasCodes) json.WriteString("scan_storage", StorageName(VectorStorage.Int8));
         json.WriteNumber("dimensions", Dimensions);
         json.WriteNumber("rows", Rows);
         json.WriteNumber("stored_rows", StoredRows);

@@ -125,6 +125,7 @@ public sealed class IndexStore : IDisposable
                     throw new InputException($"{Folder}: row {row + i / Manifest.Dimensions} holds a number that is not finite; make the index again");
             }
 
+            if (Manifest.HasCodes) VerifyCodes(row, part);
             for (long at = row; at < row + rows; at++)
             {
                 string id = Id(at);
@@ -132,6 +133,23 @@ public sealed class IndexStore : IDisposable
             }
 
             progress?.Report(new ProgressUpdate("check contents", row + rows, StoredRows, "vectors"));
+        }
+    }
+
+    /// <summary>A bound that is none would make a search prove what is not so.</summary>
+    private void VerifyCodes(long firstRow, ReadOnlySpan<float> rows)
+    {
+        int dimensions = Manifest.Dimensions;
+        sbyte[] codes = new sbyte[dimensions];
+        for (int i = 0; i * dimensions < rows.Length; i++)
+        {
+            long row = firstRow + i;
+            (int shard, int at) = Locate(row);
+            (float, float) numbers = ScanCodes.Encode(rows.Slice(i * dimensions, dimensions), codes);
+            ReadOnlySpan<byte> kept = _vectors[shard].Bytes(IndexManifest.CodesTensor, (long)at * dimensions, dimensions);
+            if (numbers != (Number(row, IndexManifest.CodeScalesTensor), Number(row, IndexManifest.CodeErrorsTensor))
+                || !kept.SequenceEqual(MemoryMarshal.AsBytes(codes.AsSpan())))
+                throw new InputException($"{Folder}: the codes of row {row} are not those of its vector; make the index again");
         }
     }
 
@@ -176,7 +194,7 @@ public sealed class IndexStore : IDisposable
     {
         ArgumentNullException.ThrowIfNull(backend);
         bool hasScales = RowFormat.HasScales(Manifest.Storage), isBinary = Manifest.Storage == VectorStorage.Binary;
-        List<VectorShard> shards = [], originals = [];
+        List<VectorShard> shards = [], originals = [], codes = [];
         int together = 0;
         // Bits stay on the host, where they are made bytes on their way.
         if (backend.FreeBytes is { } free && !isBinary)
@@ -204,18 +222,24 @@ public sealed class IndexStore : IDisposable
             if (i < together) continue;
             Tensor near = hasScales && backend.FreeBytes is not null ? Keep(_vectors[i].Load(backend, IndexManifest.ScalesTensor)) : scales;
             shards.Add(original with { Scales = near, Terms = Terms(i, i + 1) });
+            // A device scans its own rows by a bound already.
+            if (!Manifest.HasCodes || backend.FreeBytes is not null) continue;
+            codes.Add(new VectorShard(Keep(_vectors[i].View(IndexManifest.CodesTensor)), Keep(_vectors[i].View(IndexManifest.CodeScalesTensor)))
+            {
+                Terms = Manifest.Shards[i].Deleted is null ? Keep(_vectors[i].View(IndexManifest.CodeErrorsTensor)) : Terms(i, i + 1, ofCodes: true),
+            });
         }
 
-        return new FlatIndex(backend, Manifest.Dimensions, shards, Manifest.ComesNormalized ? Metric.InnerProduct : Manifest.Metric, originals);
+        return new FlatIndex(backend, Manifest.Dimensions, shards, Manifest.ComesNormalized ? Metric.InnerProduct : Manifest.Metric, originals, codes);
 
-        // Of the rows of some shards: NaN where a row is deleted, and for distances minus half the squared length; none where there is nothing to say.
-        Tensor Terms(int first, int end)
+        // Of the rows of some shards: NaN where a row is deleted, for distances minus half the squared length, of codes the errors; none where there is nothing to say.
+        Tensor Terms(int first, int end, bool ofCodes = false)
         {
             bool areDistances = Manifest.Metric == Metric.L2;
-            if (!areDistances && Manifest.Shards.Skip(first).Take(end - first).All(static shard => shard.Deleted is null)) return default;
+            if (!areDistances && !ofCodes && Manifest.Shards.Skip(first).Take(end - first).All(static shard => shard.Deleted is null)) return default;
             long from = _firstRows[first], count = (end < _firstRows.Count ? _firstRows[end] : StoredRows) - from;
             float[] terms = new float[count];
-            for (long row = from; row < from + count; row++) terms[row - from] = Deleted.Contains(row) ? float.NaN : areDistances ? -Norm(row) / 2 : 0;
+            for (long row = from; row < from + count; row++) terms[row - from] = Deleted.Contains(row) ? float.NaN : areDistances ? -Norm(row) / 2 : ofCodes ? Number(row, IndexManifest.CodeErrorsTensor) : 0;
             Tensor tensor = Keep(new Tensor(backend.Allocate(count * sizeof(float)), 0, new Shape(count), DType.F32));
             backend.Upload<float>(terms, tensor);
             return tensor;
@@ -308,6 +332,13 @@ public sealed class IndexStore : IDisposable
         _vectors.Add(file);
         Expect(IndexManifest.RowsTensor, RowFormat.TypeOf(Manifest.Storage), new Shape(shard.Rows, RowFormat.Width(Manifest.Storage, Manifest.Dimensions)));
         if (RowFormat.HasScales(Manifest.Storage)) Expect(IndexManifest.ScalesTensor, DType.F32, new Shape(shard.Rows));
+        if (Manifest.HasCodes)
+        {
+            Expect(IndexManifest.CodesTensor, DType.I8, new Shape(shard.Rows, Manifest.Dimensions));
+            Expect(IndexManifest.CodeScalesTensor, DType.F32, new Shape(shard.Rows));
+            Expect(IndexManifest.CodeErrorsTensor, DType.F32, new Shape(shard.Rows));
+        }
+
         if (Manifest.Metric == Metric.L2) Expect(IndexManifest.NormsTensor, DType.F32, new Shape(shard.Rows));
         long first = _ids.Count == 0 ? 0 : _firstRows[^1] + Manifest.Shards[_ids.Count - 1].Rows;
         _firstRows.Add(first);

@@ -240,8 +240,10 @@ public sealed class IndexWriter : IDisposable
         string vectorsFile = NextFile("vectors", "safetensors"), idsFile = NextFile("ids", "jsonl");
         string vectorsPath = Path.Combine(_folder, vectorsFile), idsPath = Path.Combine(_folder, idsFile);
         float[] scales = new float[RowFormat.HasScales(Manifest.Storage) ? rows : 0], norms = new float[Manifest.Metric == Metric.L2 ? rows : 0];
+        float[] codeScales = new float[Manifest.HasCodes ? rows : 0], codeErrors = new float[codeScales.Length];
+        long coded = 0;
         // The format puts them before or behind the rows, as their types want it: they must be known before anything is written.
-        if (scales.Length + norms.Length > 0) InChunks(static _ => { });
+        if (scales.Length + norms.Length + codeScales.Length > 0) InChunks(chunk => AddCodes(chunk.Span));
         List<TensorSource> tensors =
         [
             new TensorSource(IndexManifest.RowsTensor, RowFormat.TypeOf(Manifest.Storage),
@@ -249,9 +251,33 @@ public sealed class IndexWriter : IDisposable
         ];
         if (scales.Length > 0) tensors.Add(TensorSource.FromFloat32(IndexManifest.ScalesTensor, new Shape(rows), scales));
         if (norms.Length > 0) tensors.Add(TensorSource.FromFloat32(IndexManifest.NormsTensor, new Shape(rows), norms));
+        if (codeScales.Length > 0)
+        {
+            tensors.Add(new TensorSource(IndexManifest.CodesTensor, DType.I8, new Shape(rows, Manifest.Dimensions),
+                stream => InChunks(chunk => stream.Write(AddCodes(chunk.Span)))));
+            tensors.Add(TensorSource.FromFloat32(IndexManifest.CodeScalesTensor, new Shape(rows), codeScales));
+            tensors.Add(TensorSource.FromFloat32(IndexManifest.CodeErrorsTensor, new Shape(rows), codeErrors));
+        }
+
         SafeTensorsWriter.Write(vectorsPath, tensors);
         AtomicFile.Write(idsPath, stream => IdFile.Write(Enumerable.Range(0, rows).Select(row => id(first + row)), stream));
         _shards.Add(new IndexShard(vectorsFile, idsFile, rows, ContentHash.OfFile(vectorsPath), ContentHash.OfFile(idsPath)));
+
+        // The codes of the next rows, of which the stored bytes are given; their scales and errors go to their places.
+        ReadOnlySpan<byte> AddCodes(ReadOnlySpan<byte> stored)
+        {
+            if (codeScales.Length == 0) return default;
+            int dimensions = Manifest.Dimensions, rowBytes = RowFormat.RowBytes(Manifest.Storage, dimensions), count = stored.Length / rowBytes;
+            float[] row = new float[dimensions];
+            sbyte[] codes = new sbyte[count * dimensions];
+            for (int i = 0; i < count; i++, coded++)
+            {
+                RowFormat.Decode(Manifest.Storage, stored.Slice(i * rowBytes, rowBytes), 1, row);
+                (codeScales[coded % rows], codeErrors[coded % rows]) = ScanCodes.Encode(row, codes.AsSpan(i * dimensions, dimensions));
+            }
+
+            return MemoryMarshal.AsBytes(codes.AsSpan());
+        }
 
         void InChunks(Action<ReadOnlyMemory<byte>> use)
         {

@@ -12,6 +12,12 @@ public sealed record RankOptions
     /// <summary>Leaves out the document that has the query's id, for collections whose queries are documents (ArguAna, Quora).</summary>
     public bool ExcludeSelf { get; init; }
 
+    /// <summary>Leaves out documents with a lower score.</summary>
+    public float? ScoreThreshold { get; init; }
+
+    /// <summary>As <see cref="SearchOptions.Scan"/>.</summary>
+    public ScanKind Scan { get; init; }
+
     /// <summary>As <see cref="SearchOptions.PrefixDimensions"/>.</summary>
     public int? PrefixDimensions { get; init; }
 

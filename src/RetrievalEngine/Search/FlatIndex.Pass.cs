@@ -10,11 +10,8 @@ namespace RetrievalEngine.Search;
 public sealed partial class FlatIndex
 {
     /// <summary>Searches with the same options: scans, and where the scan's scores are not the results, scores candidates again.</summary>
-    private sealed class Pass : IDisposable
+    private sealed partial class Pass : IDisposable
     {
-        // A product's rounding in float32, relative.
-        private const double Rounding = 1.0 / (1 << 24), Smallest = 1.5e-45;
-
         // Rows of bits are made bytes so many at a time.
         private const int WidenedBytes = 4 << 20;
 
@@ -23,7 +20,7 @@ public sealed partial class FlatIndex
         private readonly Arena _arena;
         private readonly Action _check;
         private readonly int _width;
-        private readonly VectorShard[] _shards;
+        private readonly Lazy<VectorShard[]> _shards, _codes;
         private CpuMemory? _widened;
 
         /// <summary><paramref name="check"/> is called between two blocks of rows and may throw.</summary>
@@ -32,7 +29,9 @@ public sealed partial class FlatIndex
             (_index, _options, _check) = (index, options, check);
             _arena = new Arena(index._backend);
             _width = options.PrefixDimensions ?? index.Dimensions;
-            _shards = _width < index.Dimensions || options.Filter is not null ? [.. WithNumbers()] : index._shards;
+            bool hasNumbers = _width < index.Dimensions || options.Filter is not null;
+            _shards = new Lazy<VectorShard[]>(() => hasNumbers ? [.. WithNumbers(index._shards)] : index._shards);
+            _codes = new Lazy<VectorShard[]>(() => hasNumbers ? [.. WithNumbers(index._codes)] : index._codes);
         }
 
         private bool IsDistance => _index.Metric == Metric.L2;
@@ -42,8 +41,9 @@ public sealed partial class FlatIndex
         {
             if (_width < _index.Dimensions) return ByPrefix(queries, k);
             if (IsDistance) return ByDistance(queries, k);
+            if (TakesCodes(queries.Length / _index.Dimensions, k)) return ByCodes(queries, k);
             SearchResults results = new(queries.Length / _index.Dimensions, k);
-            Scan(queries, k, results.Scores, results.Rows);
+            Scan(_shards.Value, queries, k, results.Scores, results.Rows);
             return results;
         }
 
@@ -55,12 +55,12 @@ public sealed partial class FlatIndex
         }
 
         /// <summary>The shards with the scales and terms that the options ask for.</summary>
-        private IEnumerable<VectorShard> WithNumbers()
+        private IEnumerable<VectorShard> WithNumbers(VectorShard[] shards)
         {
             IBackend backend = _index._backend;
             float[]? squares = _width < _index.Dimensions && _index.Metric != Metric.InnerProduct ? _index.PrefixSquares(_width) : null;
             long firstRow = 0;
-            foreach (VectorShard shard in _index._shards)
+            foreach (VectorShard shard in shards)
             {
                 int count = checked((int)shard.Rows.Shape[0]);
                 float[] terms = shard.Terms.IsEmpty ? new float[count] : _index.Download<float>(shard.Terms);
@@ -90,56 +90,15 @@ public sealed partial class FlatIndex
             float[] prefixes = new float[count * _width], scores = new float[count * m];
             for (int q = 0; q < count; q++) queries.AsSpan(q * _index.Dimensions, _width).CopyTo(prefixes.AsSpan(q * _width));
             long[] rows = new long[count * m];
-            Scan(prefixes, m, scores, rows);
+            Scan(_shards.Value, prefixes, m, scores, rows);
             Rescore(queries, rows, scores);
             SearchResults results = new(count, k);
             for (int q = 0; q < count; q++) results.Rank(q, scores.AsSpan(q * m, m), rows.AsSpan(q * m, m), SearchProof.None);
             return results;
         }
 
-        /// <summary>
-        /// The scan gives t = q·x - |x|²/2 in float32, from which a distance |q|² - 2t of near vectors would lose its digits. So m ≥ k candidates get their
-        /// distances by their differences. A row that is no candidate has a t of at most the last candidate's plus what rounding may add, E, so its distance
-        /// is at least |q|² - 2(t + E): if that is above the k-th distance, no other row belongs to the result. Else m grows; with all rows nothing is open.
-        /// |fl(q·x) - q·x| ≤ (D + 2) u |q| |x| for sums in any order, with u = 2⁻²⁴; scale and code of a row are rounded when they are decoded, its squared
-        /// length when it is kept, the sum with it once more: E = u ((D + 8) |q| X + 2 X²), with X the largest |x|, and what may vanish below float32's
-        /// smallest number.
-        /// </summary>
-        private SearchResults ByDistance(float[] queries, int k)
-        {
-            int dimensions = _index.Dimensions;
-            SearchResults results = new(queries.Length / dimensions, k);
-            int[] open = [.. Enumerable.Range(0, results.Queries)];
-            for (long m = Math.Min(k + Math.Max(16L, k / 8), _index.Rows); open.Length > 0; m = Math.Min(4 * m, _index.Rows))
-            {
-                List<int> left = [];
-                foreach (int[] some in open.Chunk(_index.QueriesTogether((int)m)))
-                {
-                    float[] part = [.. some.SelectMany(q => queries[(q * dimensions)..((q + 1) * dimensions)])], scores = new float[some.Length * m];
-                    long[] rows = new long[scores.Length];
-                    Scan(part, (int)m, scores, rows);
-                    float[] last = [.. Enumerable.Range(1, some.Length).Select(end => scores[end * m - 1])];
-                    Rescore(part, rows, scores);
-                    for (int i = 0; i < some.Length; i++)
-                    {
-                        int q = some[i];
-                        results.Rank(q, scores.AsSpan((int)(i * m), (int)m), rows.AsSpan((int)(i * m), (int)m), SearchProof.Proven);
-                        double squares = UnitLength.SquaredNorm(queries.AsSpan(q * dimensions, dimensions)), longest = _index._longest;
-                        double error = Rounding * ((dimensions + 8) * Math.Sqrt(squares) * longest + 2 * longest * longest) + dimensions * Smallest;
-                        float best = (float)(2 * (last[i] + error * (1 + 1e-9)) - squares * (1 - 1e-12));
-                        bool isOpen = m < _index.Rows && rows[(i + 1) * m - 1] >= 0 && !(best < results.ScoresOf(q)[^1]);
-                        if (isOpen) left.Add(q);
-                    }
-                }
-
-                open = [.. left];
-            }
-
-            return results;
-        }
-
         /// <summary>The best <paramref name="k"/> rows by the scan's scores, from queries [Q, width].</summary>
-        private void Scan(ReadOnlySpan<float> queries, int k, Span<float> scores, Span<long> rows)
+        private void Scan(VectorShard[] shards, ReadOnlySpan<float> queries, int k, Span<float> scores, Span<long> rows)
         {
             IBackend backend = _index._backend;
             int count = queries.Length / _width;
@@ -148,7 +107,7 @@ public sealed partial class FlatIndex
             Tensor rowsOut = _arena.Allocate(new Shape(count, k), DType.I64);
             backend.Upload(queries, queriesIn);
             long firstRow = 0, total = _index.Rows;
-            foreach (VectorShard shard in _shards)
+            foreach (VectorShard shard in shards)
             {
                 long n = shard.Rows.Shape[0], most = PieceRows(shard);
                 for (long start = 0; start < n; start += most)
@@ -169,41 +128,6 @@ public sealed partial class FlatIndex
             backend.Download(scoresOut, MemoryMarshal.AsBytes(scores));
             backend.Download(rowsOut, MemoryMarshal.AsBytes(rows));
             _arena.Release(mark);
-        }
-
-        /// <summary>Puts the results' scores of rows [Q, m], of which some are -1, in place of the scan's.</summary>
-        private void Rescore(float[] queries, long[] rows, float[] scores)
-        {
-            for (int i = 0; i < _index._originals.Length; i++)
-            {
-                VectorShard shard = _index._originals[i];
-                if (shard.IsBinary) RescoreBits(queries, shard, _index._firstRows[i], rows, scores);
-                else HostRows.Score(queries, _index.Dimensions, shard.Rows, shard.Scales, _index._firstRows[i], rows, scores, IsDistance);
-            }
-        }
-
-        /// <summary>The candidates are made bytes, each query's by themselves.</summary>
-        private void RescoreBits(float[] queries, VectorShard shard, long firstRow, long[] rows, float[] scores)
-        {
-            int dimensions = _index.Dimensions, count = queries.Length / dimensions, m = rows.Length / count;
-            using CpuMemory memory = new((long)m * (dimensions + sizeof(float)));
-            Tensor scales = new(memory, 0, new Shape(m), DType.F32), signs = new(memory, (long)m * sizeof(float), new Shape(m, dimensions), DType.I8);
-            long[] places = new long[m];
-            for (int q = 0; q < count; q++)
-            {
-                for (int i = 0; i < m; i++)
-                {
-                    long row = rows[q * m + i] - firstRow;
-                    places[i] = row < 0 || row >= shard.Rows.Shape[0] ? -1 : i;
-                    if (places[i] < 0) continue;
-                    SignBits.Widen(shard.Rows.Slice(row, 1).AsSpan<byte>(), dimensions, signs.Slice(i, 1).AsSpan<sbyte>());
-                    scales.AsSpan<float>()[i] = shard.Scales.Slice(row, 1).AsSpan<float>()[0];
-                }
-
-                float[] some = scores[(q * m)..((q + 1) * m)];
-                HostRows.Score(queries[(q * dimensions)..((q + 1) * dimensions)], dimensions, signs, scales, 0, places, some, IsDistance);
-                some.CopyTo(scores, q * m);
-            }
         }
 
         /// <summary>Rows of bits as rows of ±1, on the host: a device takes them from there.</summary>

@@ -28,11 +28,13 @@ public sealed partial class FlatIndex
     private readonly IBackend _backend;
     private readonly VectorShard[] _shards;
     private readonly VectorShard[] _originals;
+    private readonly VectorShard[] _codes;
     private readonly long[] _firstRows;
     private readonly int _queryBatch;
     private readonly double _longest;
     private readonly SearchQueue _queue;
     private Tuple<int, float[]>? _prefixSquares;
+    private volatile bool _codesLose;
 
     /// <summary>Searches <paramref name="shards"/>, each [rows, <paramref name="dimensions"/>] of a float type, I8 with scales, or bits with scales.</summary>
     /// <param name="backend">What searches.</param>
@@ -42,9 +44,11 @@ public sealed partial class FlatIndex
     /// lengths.</param>
     /// <param name="originals">The same rows in host memory, from which candidates are scored; needed where <paramref name="shards"/> are on a device, for
     /// distances and prefixes.</param>
+    /// <param name="codes">The same rows as <see cref="ScanCodes"/> has them, whose terms are the errors; none where a search always reads the vectors. Not for
+    /// distances.</param>
     /// <exception cref="ArgumentException">A shard has another shape or type.</exception>
     public FlatIndex(IBackend backend, int dimensions, IReadOnlyList<VectorShard> shards, Metric metric = Metric.InnerProduct,
-        IReadOnlyList<VectorShard>? originals = null)
+        IReadOnlyList<VectorShard>? originals = null, IReadOnlyList<VectorShard>? codes = null)
     {
         ArgumentNullException.ThrowIfNull(backend);
         ArgumentNullException.ThrowIfNull(shards);
@@ -52,11 +56,15 @@ public sealed partial class FlatIndex
         _backend = backend;
         _shards = [.. shards];
         _originals = [.. originals ?? shards];
+        _codes = [.. codes ?? []];
         (Dimensions, Metric) = (dimensions, metric);
         foreach (VectorShard shard in _shards) Check(shard, nameof(shards));
         foreach (VectorShard shard in _originals) Check(shard, nameof(originals));
+        foreach (VectorShard shard in _codes) Check(shard, nameof(codes));
         Rows = _shards.Sum(static shard => shard.Rows.Shape[0]);
         if (_originals.Sum(static shard => shard.Rows.Shape[0]) != Rows) throw new ArgumentException("they have not as many rows", nameof(originals));
+        if (_codes.Length > 0 && (_codes.Sum(static shard => shard.Rows.Shape[0]) != Rows || metric == Metric.L2))
+            throw new ArgumentException("they have not as many rows, or the metric is that of distances", nameof(codes));
         _firstRows = new long[_originals.Length];
         for (int i = 1; i < _firstRows.Length; i++) _firstRows[i] = _firstRows[i - 1] + _originals[i - 1].Rows.Shape[0];
         // Rows that come to a device from the host in every pass, and rows on the host, are passed over once for all queries.
@@ -112,6 +120,8 @@ public sealed partial class FlatIndex
             throw new ArgumentException($"{options.ExcludedRows.Length} rows to exclude are not one for each of {count} queries", nameof(options));
         if (options.PrefixDimensions is { } prefix && (prefix < 1 || prefix > Dimensions))
             throw new ArgumentException($"a prefix of {prefix} elements is none of vectors of {Dimensions}", nameof(options));
+        if (options.Scan == ScanKind.Codes && (_codes.Length == 0 || options.PrefixDimensions is not null))
+            throw new ArgumentException("there are no codes to scan, or it is prefixes that are to be scanned", nameof(options));
         if (options.RescoreMultiplier < 1) throw new ArgumentException($"{options.RescoreMultiplier} candidates for each result are none", nameof(options));
         return count;
     }
@@ -163,7 +173,7 @@ public sealed partial class FlatIndex
             throw new ArgumentException($"a shard is {rows} but must be [rows, {width}] {(shard.IsBinary ? "I8 on the host" : "of a float type or I8")}", name);
         if (!shard.Scales.IsEmpty && shard.Scales.Count != rows.Shape[0]) throw new ArgumentException($"scales of {rows} are {shard.Scales}", name);
         bool hasTerms = !shard.Terms.IsEmpty;
-        if (hasTerms ? shard.Terms.Count != rows.Shape[0] || shard.Terms.DType != DType.F32 : Metric == Metric.L2 && name == "shards")
+        if (hasTerms ? shard.Terms.Count != rows.Shape[0] || shard.Terms.DType != DType.F32 : (Metric == Metric.L2 && name == "shards") || name == "codes")
             throw new ArgumentException($"terms of {rows} are {shard.Terms} but must be F32 [{rows.Shape[0]}]", name);
     }
 

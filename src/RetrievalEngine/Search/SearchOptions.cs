@@ -26,6 +26,9 @@ public sealed record SearchOptions
     /// <summary>Candidates for each wanted result, with <see cref="PrefixDimensions"/>.</summary>
     public int RescoreMultiplier { get; init; } = DefaultRescoreMultiplier;
 
+    /// <summary>What is read of an index with codes. The result is the same.</summary>
+    public ScanKind Scan { get; init; }
+
     /// <summary>Told after each block of rows.</summary>
     public IProgress<ProgressUpdate>? Progress { get; init; }
 }

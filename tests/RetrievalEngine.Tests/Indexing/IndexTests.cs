@@ -2,9 +2,11 @@ using System;
 using System.IO;
 using System.Linq;
 using NUnit.Framework;
+using RetrievalEngine.Checkpoints;
 using RetrievalEngine.Compute;
 using RetrievalEngine.Compute.Cpu;
 using RetrievalEngine.Cuda;
+using RetrievalEngine.Encoding;
 using RetrievalEngine.Indexing;
 using RetrievalEngine.Search;
 using RetrievalEngine.TestKit;
@@ -112,6 +114,51 @@ internal sealed class IndexTests
         }
     }
 
+    [Test]
+    public void Codes_FollowEveryChange_AndAreChecked([Values(VectorStorage.Float32, VectorStorage.BFloat16)] VectorStorage storage)
+    {
+        IndexBuilder.Import(IndexRows.Source(IndexRows.Ids(0, 30)), _folder, Metric.Cosine, storage, hasCodes: true, shardBytes: 100);
+        IndexEditor.Add(_folder, IndexRows.Source(["x", "y"]));
+        IndexEditor.Delete(_folder, ["d1", "d9", "x"]);
+        Same();
+        IndexEditor.Compact(_folder);
+        Same();
+        Assert.That(() => IndexBuilder.Import(IndexRows.Source(["a"]), _temp.File("l2"), Metric.L2, storage, hasCodes: true),
+            Throws.TypeOf<InputException>().With.Message.Contains("an int8 scan goes with"));
+
+        // An error that is too small proves what is not so: verify finds it though the checksum is right.
+        string path = Directory.GetFiles(_folder, "vectors-*").Single(), manifest = Path.Combine(_folder, IndexManifest.FileName);
+        string before = ContentHash.OfFile(path);
+        byte[] bytes = File.ReadAllBytes(path);
+        using (SafeTensorsFile file = SafeTensorsFile.Open(path))
+        {
+            int at = bytes.AsSpan().IndexOf(file.Bytes(IndexManifest.CodeErrorsTensor, 0, 40));
+            bytes.AsSpan(at + 4, 4).Clear();
+        }
+
+        File.WriteAllBytes(path, bytes);
+        File.WriteAllText(manifest, File.ReadAllText(manifest).Replace(before, ContentHash.OfFile(path), StringComparison.Ordinal));
+        using IndexStore store = IndexStore.Open(_folder);
+        store.Verify();
+        Assert.That(() => store.VerifyContents(), Throws.TypeOf<InputException>().With.Message.Contains("the codes of row 1 are not"));
+
+        void Same()
+        {
+            using CpuBackend cpu = new(1);
+            using IndexStore store = IndexStore.Open(_folder);
+            store.Verify();
+            store.VerifyContents();
+            FlatIndex index = store.CreateIndex(cpu);
+            foreach (string id in (string[])["d3", "y", "z"])
+            {
+                SearchResults codes = index.Search(IndexRows.Of(id), 7, new SearchOptions { Scan = ScanKind.Codes });
+                SearchResults full = index.Search(IndexRows.Of(id), 7, new SearchOptions { Scan = ScanKind.Full });
+                Assert.That((codes.Scores, codes.Rows, codes.Proofs[0]), Is.EqualTo((full.Scores, full.Rows, SearchProof.Proven)));
+                Assert.That(full.Rows.Any(store.Deleted.Contains), Is.False);
+            }
+        }
+    }
+
     [TestCase(float.NaN, "element 3 is not a finite number", VectorStorage.Float32)]
     [TestCase(float.NegativeInfinity, "element 3 is not a finite number", VectorStorage.BFloat16)]
     [TestCase(70000f, "too large for float16", VectorStorage.Float16)]
@@ -199,6 +246,9 @@ internal sealed class IndexTests
     [TestCase("\"stored_rows\": 10,", "\"stored_rows\": 11,", "not the sum")]
     [TestCase("\"deleted_rows\": 2,", "\"deleted_rows\": 3,", "less what is deleted")]
     [TestCase("\"format\": \"retrieval-index\"", "\"format\": \"x\"", "no index")]
+    [TestCase("\"scan_storage\": \"int8\"", "\"scan_storage\": \"int4\"", "must be int8")]
+    [TestCase("\"storage\": \"float32\"", "\"storage\": \"int8\"", "goes with storage")]
+    [TestCase("\"metric\": \"inner_product\"", "\"metric\": \"l2\"", "goes with storage")]
     [TestCase("\"metric\": \"inner_product\"", "\"metric\": \"l3\"", "must be inner_product, cosine or l2")]
     [TestCase("\"deleted-000002-000000.safetensors\"", "\"vectors-000001-000000.safetensors\"", "not a file name of this format")]
     public void LyingManifest_IsRefused(string what, string instead, string expected)
@@ -232,6 +282,9 @@ internal sealed class IndexTests
                 // As a whole it must be searchable, whatever its numbers are.
                 FlatIndex index = store.CreateIndex(backend);
                 index.Search(new float[store.Manifest.Dimensions], 3);
+                float[] ones = new float[store.Manifest.Dimensions];
+                Array.Fill(ones, 1);
+                index.Search(ones, 3);
             }
             finally
             {
@@ -244,7 +297,7 @@ internal sealed class IndexTests
 
     private void MakeWithDeleted()
     {
-        IndexBuilder.Import(IndexRows.Source(IndexRows.Ids(0, 10)), _folder, Metric.InnerProduct, VectorStorage.Float32);
+        IndexBuilder.Import(IndexRows.Source(IndexRows.Ids(0, 10)), _folder, Metric.InnerProduct, VectorStorage.Float32, hasCodes: true);
         IndexEditor.Delete(_folder, ["d3", "d7"]);
     }
 

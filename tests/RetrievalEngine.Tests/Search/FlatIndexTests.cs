@@ -135,6 +135,98 @@ internal sealed class FlatIndexTests(TestBackend backend)
         Assert.That(whole.Rows, Is.EqualTo(index.Search(data.Queries, 8, options with { PrefixDimensions = null }).Rows));
     }
 
+    [TestCase(1, 10)]
+    [TestCase(40, 10)]
+    [TestCase(3, 700)]
+    public void Codes_ProveTheResultOfTheVectors(int queries, int k)
+    {
+        foreach (Metric metric in (Metric[])[Metric.InnerProduct, Metric.Cosine])
+        {
+            Data data = new(queries, 96, 3000, 8, whole: false) { Metric = metric, Deleted = [5, 6, 1700] };
+            FlatIndex index = Index(data, [1000, 1, 1999], hasCodes: true);
+            RowSet filter = new(3000, Enumerable.Range(0, 2900).Select(i => (long)i));
+            foreach (SearchOptions options in (SearchOptions[])[new(), new() { Filter = filter }])
+            {
+                SearchResults full = index.Search(data.Queries, k, options with { Scan = ScanKind.Full });
+                SearchResults codes = index.Search(data.Queries, k, options with { Scan = ScanKind.Codes });
+                Assert.That((codes.Scores, codes.Rows), Is.EqualTo((full.Scores, full.Rows)));
+                Assert.That(full.Proofs, Is.All.EqualTo(SearchProof.Scanned));
+                Assert.That(codes.Proofs, Is.All.EqualTo(SearchProof.Proven));
+                Assert.That(codes.Candidates, Is.All.InRange(k, k < 100 ? 600 : 3000));
+            }
+        }
+    }
+
+    [Test]
+    public void Codes_ThatCannotTellRowsApart_AreLeftForTheVectors()
+    {
+        // Rows that differ by less than a code's step, and a query of zeros, of which no bound proves anything.
+        Data data = new(3, 64, 20_000, 9, whole: false);
+        Random random = new(2);
+        for (int i = 0; i < data.Vectors.Length; i++) data.Vectors[i] = 1 + random.NextSingle() / 4096;
+        data.Queries.AsSpan(0, 64).Clear();
+        FlatIndex index = Index(data, [20_000], hasCodes: true);
+        SearchResults codes = index.Search(data.Queries, 5, new SearchOptions { Scan = ScanKind.Codes }), full = index.Search(data.Queries, 5);
+        Assert.That((codes.Scores, codes.Rows), Is.EqualTo((full.Scores, full.Rows)));
+        Assert.That(codes.Proofs, Is.All.EqualTo(SearchProof.Rescanned));
+        Assert.That(index.Search(data.Queries, 5).Proofs, Is.All.EqualTo(SearchProof.Scanned), "not tried again");
+    }
+
+    [TestCase(3, 1)]
+    [TestCase(64, 1e-3f)]
+    [TestCase(1000, 1e12f)]
+    public void CodesBound_TheFloat32Score_OfAnyOrderOfSums(int dimensions, float size)
+    {
+        Random random = new(dimensions);
+        sbyte[] codes = new sbyte[dimensions];
+        for (int round = 0; round < 300; round++)
+        {
+            float[] row = [.. Enumerable.Range(0, dimensions).Select(i => size * (random.NextSingle() - (round % 3 == 0 ? 0 : 0.5f)) * (i % 7 == round % 7 ? 20 : 1))];
+            (float scale, float error) = ScanCodes.Encode(row, codes);
+            // Queries that go along the rest are what the bound is for.
+            float[] query = [.. row.Select((x, i) => round % 2 == 0 ? x - scale * codes[i] : random.NextSingle() - 0.3f)];
+            double length = Math.Sqrt(query.Sum(x => (double)x * x));
+            float[] unit = [.. query.Select(x => (float)(x / length))];
+            foreach (bool backwards in (bool[])[false, true])
+            {
+                float score = 0, scanned = 0;
+                for (int n = 0; n < dimensions; n++)
+                {
+                    int i = backwards ? dimensions - 1 - n : n;
+                    score += query[i] * row[i];
+                    scanned = MathF.FusedMultiplyAdd(unit[i], codes[i], scanned);
+                }
+
+                Assert.That((double)score, Is.LessThanOrEqualTo(ScanCodes.LargestScore((scale * scanned) + error, length, dimensions)), $"round {round}");
+                if (round % 2 == 0 && round % 3 != 0)
+                    Assert.That(score, Is.GreaterThan(ScanCodes.LargestScore(scale * scanned, length, dimensions)), "without the error it is no bound");
+            }
+        }
+    }
+
+    [Test]
+    public void Range_FindsAllThatScoreEnough([Values] Metric metric)
+    {
+        Data data = new(6, 12, 1500, 11) { Metric = metric, Deleted = [2] };
+        FlatIndex index = Index(data, [700, 800]);
+        RowSet odd = new(1500, Enumerable.Range(0, 750).Select(i => 2L * i + 1));
+        SearchOptions options = new() { Filter = odd, ExcludedRows = new long[] { 1, -1, -1, -1, -1, -1 } };
+        SearchResults all = index.Search(data.Queries, 1500, options);
+        // Of each a few, many, all.
+        foreach (float threshold in (float[])[all.ScoresOf(0)[3], all.ScoresOf(0)[300], float.NegativeInfinity, float.PositiveInfinity])
+        {
+            RangeResults range = index.SearchRange(data.Queries, threshold, options);
+            for (int q = 0; q < 6; q++)
+            {
+                int[] places = [.. Enumerable.Range(0, 1500).Where(i => all.RowsOf(q)[i] >= 0 && all.ScoresOf(q)[i] >= threshold)];
+                Assert.That(range.RowsOf(q).ToArray(), Is.EqualTo(places.Select(i => all.RowsOf(q)[i])));
+                Assert.That(range.ScoresOf(q).ToArray(), Is.EqualTo(places.Select(i => all.ScoresOf(q)[i])));
+            }
+        }
+
+        Assert.That(() => index.SearchRange(data.Queries, float.NaN), Throws.ArgumentException);
+    }
+
     [Test]
     public void NoQueries_FindNothing()
     {
@@ -171,9 +263,9 @@ internal sealed class FlatIndexTests(TestBackend backend)
         Assert.That(() => new FlatIndex(_backend, 4, [new VectorShard(shard)], Metric.L2), Throws.ArgumentException.With.Message.Contains("terms"));
     }
 
-    private FlatIndex Index(Data data, int[] shardRows)
+    private FlatIndex Index(Data data, int[] shardRows, bool hasCodes = false)
     {
-        List<VectorShard> shards = [], originals = [];
+        List<VectorShard> shards = [], originals = [], codes = [];
         int first = 0, d = data.Dimensions;
         foreach (int count in shardRows)
         {
@@ -190,10 +282,28 @@ internal sealed class FlatIndexTests(TestBackend backend)
                 IsBinary = data.IsBinary,
                 Terms = data.Metric == Metric.L2 || data.Deleted.Count > 0 ? Upload<float>(_arena, DType.F32, new Shape(count), terms) : default,
             });
+            if (hasCodes) codes.Add(Codes(data, first, count));
             first += count;
         }
 
-        return new FlatIndex(_backend, d, shards, data.Metric, originals);
+        return new FlatIndex(_backend, d, shards, data.Metric, originals, codes);
+    }
+
+    private VectorShard Codes(Data data, int first, int count)
+    {
+        int d = data.Dimensions;
+        sbyte[] codes = new sbyte[count * d];
+        float[] scales = new float[count], errors = new float[count];
+        for (int i = 0; i < count; i++)
+        {
+            (scales[i], errors[i]) = ScanCodes.Encode(data.Vectors.AsSpan((first + i) * d, d), codes.AsSpan(i * d, d));
+            if (data.Deleted.Contains(first + i)) errors[i] = float.NaN;
+        }
+
+        return new VectorShard(Upload<sbyte>(_arena, DType.I8, new Shape(count, d), codes), Upload<float>(_arena, DType.F32, new Shape(count), scales))
+        {
+            Terms = Upload<float>(_arena, DType.F32, new Shape(count), errors),
+        };
     }
 
     private Tensor Upload<T>(Arena arena, DType dtype, Shape shape, ReadOnlySpan<T> values)
