@@ -19,5 +19,5 @@ rm -rf "$work/tokenizer" "$work/random"
   --seed 1 --eval-steps 100 --save-steps 100 --resume
 
 rm -rf "$root/assets/base"
-"$retrieval" model merge --model "$work/run" --dtype bfloat16 --output "$root/assets/base"
+"$retrieval" model convert --model "$work/run" --dtype bfloat16 --output "$root/assets/base"
 du -sh "$root/assets/base"

@@ -46,7 +46,7 @@ internal static class ModelCommand
     private static readonly string[] s_tokenizerFiles = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
 
     /// <summary>Makes the verb.</summary>
-    public static Command Create() => new("model", "Makes models: a tokenizer, a checkpoint with random weights, a model merged with its adapter or stored in another type.") { CreateTokenizer(), CreateInit(), ModelMergeCommand.Create() };
+    public static Command Create() => new("model", "Makes models: a tokenizer, a checkpoint with random weights, a model merged with its adapters, or stored in another type.") { CreateTokenizer(), CreateInit(), ModelMergeCommand.Create(), ModelConvertCommand.Create() };
 
     private static Command CreateTokenizer()
     {

@@ -39,7 +39,9 @@ public static class LoraWeights
         }
     }
 
-    /// <summary>The adapters of the PEFT folder <paramref name="folder"/>; returns its configuration.</summary>
+    /// <summary>
+    /// The adapters of the PEFT folder <paramref name="folder"/>; returns its configuration. On a map that has an adapter already both act: W + s₁·B₁·A₁ + s₂·B₂·A₂.
+    /// </summary>
     /// <exception cref="InputException">The folder is damaged, or is not for this network.</exception>
     public static AdapterConfig Load(IBackend backend, Transformer model, string folder)
     {
@@ -116,12 +118,34 @@ public static class LoraWeights
 
     private static void Attach(IBackend backend, Transformer model, Linear linear, float[] a, float[] b, int rank, AdapterConfig config)
     {
+        float scale = config.ScaleOf(linear.Name);
+        if (linear.Lora is { } present)
+        {
+            // Two adapters are one of the ranks of both, with the factors inside B.
+            (a, b) = Stack(backend.ToArray(present.A.Value), backend.ToArray(present.B.Value), present.Scale, a, b, scale, (int)linear.Outputs);
+            (rank, scale) = (a.Length / (int)linear.Inputs, 1);
+        }
+
         DeviceMemory memory = backend.Allocate((a.Length + b.Length) * sizeof(float));
         model.Own(memory);
         Tensor tensorA = new(memory, 0, new Shape(rank, linear.Inputs), DType.F32), tensorB = new(memory, tensorA.Bytes, new Shape(linear.Outputs, rank), DType.F32);
         backend.Upload<float>(a, tensorA);
         backend.Upload<float>(b, tensorB);
         linear.Lora = new LoraAdapter(
-            new Parameter(Adapter.NameOfA(linear.Name), tensorA), new Parameter(Adapter.NameOfB(linear.Name), tensorB), config.ScaleOf(linear.Name), (float)config.LoraDropout);
+            new Parameter(Adapter.NameOfA(linear.Name), tensorA), new Parameter(Adapter.NameOfB(linear.Name), tensorB), scale, (float)config.LoraDropout);
+    }
+
+    /// <summary>A = [A₁; A₂] and B = [s₁·B₁, s₂·B₂].</summary>
+    private static (float[] A, float[] B) Stack(float[] a1, float[] b1, float scale1, float[] a2, float[] b2, float scale2, int outputs)
+    {
+        int rank1 = b1.Length / outputs, rank2 = b2.Length / outputs;
+        float[] b = new float[b1.Length + b2.Length];
+        for (int o = 0; o < outputs; o++)
+        {
+            for (int r = 0; r < rank1; r++) b[(o * (rank1 + rank2)) + r] = scale1 * b1[(o * rank1) + r];
+            for (int r = 0; r < rank2; r++) b[(o * (rank1 + rank2)) + rank1 + r] = scale2 * b2[(o * rank2) + r];
+        }
+
+        return ([.. a1, .. a2], b);
     }
 }
