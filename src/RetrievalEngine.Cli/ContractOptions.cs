@@ -40,6 +40,9 @@ internal sealed class ContractOptions
         _preset.AcceptOnlyFromAmong([.. Presets.All.Select(preset => preset.Name)]);
     }
 
+    /// <summary><c>--preset</c> alone, for a verb that has none of the others.</summary>
+    public Option PresetName => _preset;
+
     /// <summary>Those of a retriever, to be added to a verb.</summary>
     public IEnumerable<Option> All => [.. OfTexts, .. OfVectors];
 

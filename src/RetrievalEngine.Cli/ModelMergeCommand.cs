@@ -57,7 +57,7 @@ internal static class ModelMergeCommand
     private static Transformer Merge(IBackend backend, string modelFolder, string[] adapters, string output, DType dtype, CancellationToken stop)
     {
         Tokenizer tokenizer = Tokenizer.Load(modelFolder);
-        bool isReranker = ModelConfig.Load(modelFolder).IsSequenceClassification || adapters.Any(a => AdapterConfig.Load(a).TaskType == "SEQ_CLS");
+        bool isReranker = ModelConfig.Load(modelFolder).IsSequenceClassification || adapters.Any(a => AdapterConfig.Load(a).IsReranker);
         Transformer model;
         Action<string> save;
         if (isReranker)

@@ -103,7 +103,7 @@ internal static class PathDescription
         AdapterConfig config = adapter.Config;
         JsonObject description = new()
         {
-            ["kind"] = config.TaskType == "SEQ_CLS" ? "adapter of a reranker" : "adapter",
+            ["kind"] = config.IsReranker ? "adapter of a reranker" : "adapter",
             ["base_model"] = config.BaseModelNameOrPath,
             ["rank"] = config.R,
             ["alpha"] = config.LoraAlpha,

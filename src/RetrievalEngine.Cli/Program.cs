@@ -31,6 +31,7 @@ internal static class Program
             MineCommand.Create(),
             EvaluateCommand.Create(),
             CompareCommand.Create(),
+            StsCommand.Create(),
             InfoCommand.Create(),
             ModelCommand.Create(),
             DevicesCommand.Create(),

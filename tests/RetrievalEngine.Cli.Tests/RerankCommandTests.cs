@@ -129,6 +129,53 @@ internal sealed class RerankCommandTests
     }
 
     [Test]
+    public async Task Merged_RanksAsBaseAndAdapter([Values] bool decoder)
+    {
+        string model = decoder ? _decoder : _encoder, adapter = _files.PathOf("adapter"), merged = _files.PathOf("merged");
+        Assert.That((await CommandRun.Of(Train(model, "adapter", lora: true))).ExitCode, Is.Zero);
+        CommandRun merge = await CommandRun.Of("model", "merge", "--model", model, "--adapter", adapter, "--output", merged);
+        Assert.That(merge.ExitCode, Is.Zero, merge.Error);
+        Assert.That((await CommandRun.Of(Rerank("a.run", ["--model", model, "--adapter", adapter]))).ExitCode, Is.Zero);
+        Assert.That((await CommandRun.Of(Rerank("b.run", ["--model", merged]))).ExitCode, Is.Zero);
+        float[] a = Scores("a.run"), b = Scores("b.run");
+        Assert.That(a, Has.Length.EqualTo(12));
+        for (int i = 0; i < a.Length; i++) Assert.That(b[i], Is.EqualTo(a[i]).Within(1e-4));
+
+        float[] Scores(string run) => [.. File.ReadAllLines(_files.PathOf(run)).Select(line => line.Split(' ')).OrderBy(row => row[0] + row[2], StringComparer.Ordinal)
+            .Select(row => float.Parse(row[4], CultureInfo.InvariantCulture))];
+    }
+
+    [Test]
+    public async Task Tokenize_PrintsWhatIsScored()
+    {
+        Assert.That((await CommandRun.Of(Train(_encoder, "full", lora: false))).ExitCode, Is.Zero);
+        TextReader input = Console.In;
+        try
+        {
+            Console.SetIn(new StringReader("ab\tcd\nab\tt\tcd\n"));
+            CommandRun run = await CommandRun.Of("tokenize", "--model", _files.PathOf("full"));
+            JsonElement[] lines = [.. run.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonDocument.Parse(line).RootElement)];
+            Console.SetIn(new StringReader("q\tt-u\td\n"));
+            CommandRun joined = await CommandRun.Of("tokenize", "--model", _decoder, "--pairs", "--preset", "rankllama-2024", "--max-length", "64");
+            Console.SetIn(new StringReader("no pair\n"));
+            CommandRun bad = await CommandRun.Of("tokenize", "--model", _files.PathOf("full"));
+            Assert.Multiple(() =>
+            {
+                Assert.That(lines[0].GetProperty("tokens").EnumerateArray().Select(t => t.GetString()), Is.EqualTo(new[] { "[CLS]", "a", "##b", "[SEP]", "c", "##d", "[SEP]" }));
+                Assert.That(lines[0].GetProperty("type_ids").EnumerateArray().Select(t => t.GetInt32()), Is.EqualTo(new[] { 0, 0, 0, 0, 1, 1, 1 }));
+                Assert.That(lines[1].GetProperty("tokens").EnumerateArray().Select(t => t.GetString()), Has.Member("t"));
+                Assert.That(string.Concat(JsonDocument.Parse(joined.Output).RootElement.GetProperty("tokens").EnumerateArray().Select(t => t.GetString())).Replace('Ġ', ' '),
+                    Is.EqualTo("query:  q document:  t u d"));
+                Assert.That((bad.ExitCode, bad.Error.Contains("line 1", StringComparison.Ordinal)), Is.EqualTo((ExitCodes.BadInput, true)));
+            });
+        }
+        finally
+        {
+            Console.SetIn(input);
+        }
+    }
+
+    [Test]
     public async Task DevSet_IsRerankedWhileTraining()
     {
         _files.Write("qrels.dev.tsv", "query-id\tcorpus-id\tscore\nq0\td1\t1\nq1\td2\t1\n");

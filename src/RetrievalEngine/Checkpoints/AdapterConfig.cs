@@ -18,6 +18,9 @@ public sealed record AdapterConfig
     /// <summary>The file's name.</summary>
     public const string FileName = "adapter_config.json";
 
+    /// <summary><see cref="TaskType"/> of a reranker.</summary>
+    public const string RerankerTask = "SEQ_CLS";
+
     /// <summary><see cref="TargetPattern"/> for every linear map of the backbone.</summary>
     public const string AllLinear = "all-linear";
 
@@ -60,6 +63,9 @@ public sealed record AdapterConfig
 
     /// <summary><c>FEATURE_EXTRACTION</c>, <c>SEQ_CLS</c>, …; null where not given.</summary>
     public string? TaskType { get; init; }
+
+    /// <summary>Whether the adapter makes a reranker of its base.</summary>
+    public bool IsReranker => TaskType == RerankerTask;
 
     /// <summary>The checkpoint that the adapter belongs to, as it was named when the adapter was made.</summary>
     public string? BaseModelNameOrPath { get; init; }

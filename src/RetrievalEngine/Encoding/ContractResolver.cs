@@ -67,7 +67,7 @@ internal static class ContractResolver
     private static void RefuseReranker(ModelConfig config, string modelFolder, string? adapterFolder)
     {
         string? reranker = config.IsSequenceClassification ? modelFolder
-            : adapterFolder is not null && File.Exists(Path.Combine(adapterFolder, AdapterConfig.FileName)) && AdapterConfig.Load(adapterFolder).TaskType == "SEQ_CLS" ? adapterFolder
+            : adapterFolder is not null && File.Exists(Path.Combine(adapterFolder, AdapterConfig.FileName)) && AdapterConfig.Load(adapterFolder).IsReranker ? adapterFolder
             : null;
         if (reranker is not null)
             throw new InputException($"{reranker} is a reranker, which scores a query with a passage and has no vectors; use `retrieval rerank`");

@@ -2,7 +2,6 @@ using System;
 using System.Collections.Generic;
 using System.Linq;
 using System.Threading;
-using System.Threading.Tasks;
 using RetrievalEngine.Compute;
 using RetrievalEngine.Data;
 using RetrievalEngine.Encoding;
@@ -19,24 +18,23 @@ namespace RetrievalEngine.Reranking;
 public sealed class CrossEncoder : IDisposable
 {
     private readonly IBackend _backend;
-    private readonly Tokenizer _tokenizer;
+    private readonly PairTokenizer _tokenizer;
     private readonly Transformer _model;
     private readonly Arena _arena;
     private readonly Lock _turn = new();
     private readonly bool _ownsModel;
 
-    private CrossEncoder(IBackend backend, Tokenizer tokenizer, Transformer model, RerankContract contract, bool ownsModel)
+    private CrossEncoder(IBackend backend, PairTokenizer tokenizer, Transformer model, bool ownsModel)
     {
         _backend = backend;
         _tokenizer = tokenizer;
         _model = model;
         _arena = new Arena(backend);
         _ownsModel = ownsModel;
-        Contract = contract;
     }
 
     /// <summary>What turns a pair of texts into a sequence here.</summary>
-    public RerankContract Contract { get; }
+    public RerankContract Contract => _tokenizer.Contract;
 
     /// <summary>Most tokens of a batch; a longer pair is a batch of its own. It does not change the scores.</summary>
     public int BatchTokens { get; init; } = TextEncoder.DefaultBatchTokens;
@@ -45,8 +43,8 @@ public sealed class CrossEncoder : IDisposable
     /// <exception cref="InputException">The model or the tokenizer cannot do what the contract asks for.</exception>
     public static CrossEncoder Create(IBackend backend, Tokenizer tokenizer, Transformer model, RerankContract contract, int batchTokens = TextEncoder.DefaultBatchTokens)
     {
-        Check(tokenizer, model, contract);
-        return new CrossEncoder(backend, tokenizer, model, contract, ownsModel: false) { BatchTokens = batchTokens };
+        ArgumentNullException.ThrowIfNull(model);
+        return new CrossEncoder(backend, new PairTokenizer(tokenizer, model.Config, contract), model, ownsModel: false) { BatchTokens = batchTokens };
     }
 
     /// <summary>Loads tokenizer, model and adapter, and scores by <paramref name="contract"/>, which <see cref="RerankContractResolver.For"/> has made for them.</summary>
@@ -58,8 +56,7 @@ public sealed class CrossEncoder : IDisposable
         Transformer model = Transformer.LoadReranker(backend, modelFolder, adapterFolder);
         try
         {
-            Check(tokenizer, model, contract);
-            return new CrossEncoder(backend, tokenizer, model, contract, ownsModel: true) { BatchTokens = batchTokens };
+            return new CrossEncoder(backend, new PairTokenizer(tokenizer, model.Config, contract), model, ownsModel: true) { BatchTokens = batchTokens };
         }
         catch
         {
@@ -69,22 +66,7 @@ public sealed class CrossEncoder : IDisposable
     }
 
     /// <summary>The sequences of <paramref name="query"/> with each of <paramref name="passages"/>.</summary>
-    public TokenizedPairs Tokenize(string query, IReadOnlyList<Document> passages, CancellationToken cancellation = default)
-    {
-        ArgumentNullException.ThrowIfNull(passages);
-        TokenPair[] pairs = new TokenPair[passages.Count];
-        string formatted = Contract.FormatQuery(query);
-        long tokens = 0;
-        int truncated = 0;
-        ParallelOptions options = new() { CancellationToken = cancellation, MaxDegreeOfParallelism = Environment.ProcessorCount };
-        Parallel.For(0, passages.Count, options, i =>
-        {
-            (pairs[i], bool isCut) = Tokenize(formatted, Contract.FormatPassage(passages[i].Title, passages[i].Text));
-            if (isCut) Interlocked.Increment(ref truncated);
-            Interlocked.Add(ref tokens, pairs[i].Ids.Length);
-        });
-        return new TokenizedPairs(pairs, tokens, truncated);
-    }
+    public TokenizedPairs Tokenize(string query, IReadOnlyList<Document> passages, CancellationToken cancellation = default) => _tokenizer.Tokenize(query, passages, cancellation);
 
     /// <summary>The score of each of <paramref name="passages"/> for <paramref name="query"/>.</summary>
     public float[] Score(string query, IReadOnlyList<Document> passages, CancellationToken cancellation = default)
@@ -145,52 +127,6 @@ public sealed class CrossEncoder : IDisposable
     {
         _arena.Dispose();
         if (_ownsModel) _model.Dispose();
-    }
-
-    private static void Check(Tokenizer tokenizer, Transformer model, RerankContract contract)
-    {
-        ArgumentNullException.ThrowIfNull(tokenizer);
-        ArgumentNullException.ThrowIfNull(model);
-        ArgumentNullException.ThrowIfNull(contract);
-        if (contract.MaxLength > model.MaxPositions)
-            throw new InputException($"a pair may have {contract.MaxLength} tokens, but the model has {model.MaxPositions} positions; lower --rerank-max-len");
-        int single = contract.AddSpecialTokens ? tokenizer.SpecialTokenCount : 0, eos = contract.AppendEosToken ? 1 : 0;
-        (int least, int given) = contract.Layout switch
-        {
-            PairLayout.Pair => (tokenizer.EncodePair("", "", contract.AddSpecialTokens).Ids.Length + 2, contract.MaxLength),
-            PairLayout.Segments => (single + 1, Math.Min(contract.QueryMaxLength!.Value, contract.PassageMaxLength!.Value)),
-            _ => (single + eos + 1, contract.MaxLength),
-        };
-        if (given < least) throw new InputException($"{given} tokens are too few: with the special tokens it takes {least}");
-    }
-
-    private (TokenPair Pair, bool IsCut) Tokenize(string query, string passage)
-    {
-        bool special = Contract.AddSpecialTokens;
-        int eos = Contract.AppendEosToken ? 1 : 0;
-        if (Contract.Layout == PairLayout.Pair)
-        {
-            // One token more than fits tells whether anything was lost.
-            TokenizedText whole = _tokenizer.EncodePair(query, passage, special, Contract.MaxLength + 1, Contract.TruncationSide);
-            bool isCut = whole.Ids.Length > Contract.MaxLength;
-            if (isCut) whole = _tokenizer.EncodePair(query, passage, special, Contract.MaxLength, Contract.TruncationSide);
-            return (new TokenPair(whole.Ids, _model.Config.TypeVocabSize > 1 ? whole.TypeIds : new int[whole.Ids.Length]), isCut);
-        }
-
-        (int[] ids, bool cut) = Contract.Layout == PairLayout.Joined
-            ? Cut($"{query} {passage}".Trim(), Contract.MaxLength - eos)
-            : Both(Cut(query, Contract.QueryMaxLength!.Value), Cut(passage, Contract.PassageMaxLength!.Value));
-        if (Contract.EosTokenId is { } id) ids = [.. ids, id];
-        if (ids.Length == 0) throw new InputException("a pair of texts has no token and the template adds none; remove empty texts");
-        return (new TokenPair(ids, new int[ids.Length]), cut);
-
-        (int[] Ids, bool IsCut) Cut(string text, int most)
-        {
-            int[] all = _tokenizer.Encode(text, special, most + 1, Contract.TruncationSide);
-            return all.Length > most ? (_tokenizer.Encode(text, special, most, Contract.TruncationSide), true) : (all, false);
-        }
-
-        static (int[] Ids, bool IsCut) Both((int[] Ids, bool IsCut) a, (int[] Ids, bool IsCut) b) => ([.. a.Ids, .. b.Ids], a.IsCut || b.IsCut);
     }
 
     /// <summary>Scores of all pairs, group after group.</summary>

@@ -34,6 +34,16 @@ public static class RerankContractResolver
         return Override(contract with { TokenizerHash = tokenizer.Hash, WeightsHash = weights, AdapterHash = adapter }, overrides, config, tokenizer);
     }
 
+    /// <summary>The same without the hashes of weights and adapter, for what concerns texts and tokens only: it must not be stored.</summary>
+    public static RerankContract RulesFor(string modelFolder, string? adapterFolder, RerankOverrides overrides)
+    {
+        ArgumentNullException.ThrowIfNull(overrides);
+        ModelConfig config = ModelConfig.Load(modelFolder);
+        Tokenizer tokenizer = Tokenizer.Load(modelFolder);
+        string? file = Written(adapterFolder) ?? Written(modelFolder);
+        return Override(file is null ? Default(config, tokenizer) : RerankContract.Load(file), overrides, config, tokenizer);
+    }
+
     private static string? Written(string? folder)
     {
         if (folder is null) return null;

@@ -35,7 +35,7 @@ internal static class RerankerTuner
         AdapterConfig? adapter = options.StartAdapter is { } start ? AdapterConfig.Load(start) : options.Lora;
         if (adapter is not null)
         {
-            adapter = adapter with { TaskType = "SEQ_CLS", ModulesToSave = [.. adapter.ModulesToSave.Union(model.HeadModules())] };
+            adapter = adapter with { TaskType = AdapterConfig.RerankerTask, ModulesToSave = [.. adapter.ModulesToSave.Union(model.HeadModules())] };
             if (options.StartAdapter is null) LoraWeights.Attach(backend, model, adapter, options.Training.Seed);
         }
 
