@@ -33,7 +33,7 @@ internal sealed record DenseSearch(string Index, string? Model, string? Adapter,
         using DenseIndex index = DenseIndex.Open(backend, Index, !SkipChecksums, progress, stop);
         using TextEncoder encoder = index.LoadEncoder(Model, Adapter, progress, stop);
         string[] ids = [.. queries.Select(static q => q.Id)];
-        TokenizedTexts texts = encoder.Tokenize([.. queries.Select(q => encoder.Contract.FormatQuery(q.Text))], EncodingSide.Query, ids, stop);
+        TokenizedTexts texts = encoder.Tokenize([.. queries.Select(q => encoder.Contract.FormatQuery(q.Text, q.Prompt))], EncodingSide.Query, ids, stop);
         if (!quiet)
         {
             int longest = encoder.Contract.QueryMaxLength;

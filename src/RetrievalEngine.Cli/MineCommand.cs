@@ -108,7 +108,7 @@ internal static class MineCommand
                 using TextEncoder? encoder = dense?.LoadEncoder(parsed.GetValue(model), parsed.GetValue(adapter), progress, stop);
                 IDocumentRanker ranker = parsed.GetValue(run) is { } found ? new RunRanker(RunFile.Load(found), documents)
                     : dense is null ? new Bm25Ranker(Bm25Search.Index(documents, new Bm25Options(parsed.GetValue(k1), parsed.GetValue(b)), stop))
-                    : DenseRanker.Create(dense, encoder!, documents, rows.Select(row => row.Query), options.RangeMax, progress, stop);
+                    : DenseRanker.Create(dense, encoder!, documents, rows.Select(row => new Query(row.QueryId, row.Query, row.Prompt)), options.RangeMax, progress, stop);
                 HardNegativeMiner miner = new(documents, ranker, options);
                 return miner.MineToFile(rows, parsed.GetRequiredValue(output), Bm25Search.Threads(device.Threads(parsed)), progress, stop);
             });

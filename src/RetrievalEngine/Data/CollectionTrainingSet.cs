@@ -13,7 +13,7 @@ namespace RetrievalEngine.Data;
 internal sealed class CollectionTrainingSet : TrainingSet
 {
     private readonly DocumentStore _corpus;
-    private readonly List<(string QueryId, string Query, string[] PositiveIds)> _rows = [];
+    private readonly List<(Query Query, string[] PositiveIds)> _rows = [];
     private readonly List<string> _warnings = [];
 
     private CollectionTrainingSet(BeirFolder files, DocumentStore corpus)
@@ -34,8 +34,8 @@ internal sealed class CollectionTrainingSet : TrainingSet
     {
         get
         {
-            (string id, string query, string[] positives) = _rows[index];
-            return new TrainingRow(id, query, [.. positives.Select(Find)], []);
+            (Query query, string[] positives) = _rows[index];
+            return new TrainingRow(query.Id, query.Text, [.. positives.Select(Find)], [], query.Prompt);
         }
     }
 
@@ -69,16 +69,16 @@ internal sealed class CollectionTrainingSet : TrainingSet
     private void ReadRows(BeirFolder files)
     {
         Qrels qrels = Qrels.Load(files.QrelsPath);
-        Dictionary<string, string> texts = new(StringComparer.Ordinal);
+        Dictionary<string, Query> queries = new(StringComparer.Ordinal);
         foreach (Query query in Queries.Read(files.QueriesPath))
         {
-            if (qrels.TryGet(query.Id, out _)) texts.Add(query.Id, query.Text);
+            if (qrels.TryGet(query.Id, out _)) queries.Add(query.Id, query);
         }
 
         int unknownQueries = 0, unknownDocuments = 0, withoutPositives = 0;
         foreach (string id in qrels.QueryIds)
         {
-            if (!texts.TryGetValue(id, out string? text))
+            if (!queries.TryGetValue(id, out Query query))
             {
                 unknownQueries++;
                 continue;
@@ -87,7 +87,7 @@ internal sealed class CollectionTrainingSet : TrainingSet
             string[] relevant = [.. qrels[id].Where(static grade => grade.Value > 0).Select(static grade => grade.Key)];
             string[] positives = [.. relevant.Where(docId => _corpus.TryGet(docId, out _))];
             unknownDocuments += relevant.Length - positives.Length;
-            if (positives.Length > 0) _rows.Add((id, text, positives));
+            if (positives.Length > 0) _rows.Add((query, positives));
             else withoutPositives++;
         }
 

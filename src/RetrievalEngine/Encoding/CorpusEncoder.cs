@@ -105,7 +105,7 @@ public static class CorpusEncoder
         string[] ids = [.. shards.Current.Select(static d => d.Id)];
         EncodingContract contract = encoder.Contract;
         string[] texts =
-            [.. shards.Current.Select(d => side == EncodingSide.Query ? contract.FormatQuery(d.Text) : contract.FormatPassage(d.Title, d.Text))];
+            [.. shards.Current.Select(d => side == EncodingSide.Query ? contract.FormatQuery(d.Text, d.Title.Length > 0 ? d.Title : null) : contract.FormatPassage(d.Title, d.Text))];
         return new Shard(ids, encoder.Tokenize(texts, side, ids, cancellation));
     }
 
@@ -126,8 +126,9 @@ public static class CorpusEncoder
         return new EmbeddingSource(Path.GetFullPath(options.Input), ContentHash.Hex(hash.GetHashAndReset()), rows);
     }
 
+    // A query's prompt lies where a passage has its title.
     private static IEnumerable<Document> Read(EncodeOptions options) => options.Side == EncodingSide.Query
-        ? Queries.Read(options.Input).Select(static q => new Document(q.Id, "", q.Text))
+        ? Queries.Read(options.Input).Select(static q => new Document(q.Id, q.Prompt ?? "", q.Text))
         : Corpus.Read(options.Input);
 
     private sealed record Shard(string[] Ids, TokenizedTexts Texts);

@@ -82,8 +82,8 @@ public sealed record EncodingContract
     /// <summary>Most tokens of a text on <paramref name="side"/>.</summary>
     public int MaxLength(EncodingSide side) => side == EncodingSide.Query ? QueryMaxLength : PassageMaxLength;
 
-    /// <summary>What the tokenizer sees of a query.</summary>
-    public string FormatQuery(string text) => QueryPrefix + text;
+    /// <summary>What the tokenizer sees of a query: its own <paramref name="prompt"/>, or where it has none the prefix of all, and the text.</summary>
+    public string FormatQuery(string text, string? prompt = null) => (prompt ?? QueryPrefix) + text;
 
     /// <summary>What the tokenizer sees of a passage.</summary>
     public string FormatPassage(string? title, string text)

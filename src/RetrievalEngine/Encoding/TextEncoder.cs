@@ -76,7 +76,11 @@ public sealed class TextEncoder : IDisposable
 
     /// <summary>Vectors [n, dimensions] of queries.</summary>
     public float[] EncodeQueries(IReadOnlyList<string> queries, CancellationToken cancellation = default) =>
-        Encode(Tokenize([.. queries.Select(Contract.FormatQuery)], EncodingSide.Query, cancellation: cancellation), cancellation);
+        Encode(Tokenize([.. queries.Select(text => Contract.FormatQuery(text))], EncodingSide.Query, cancellation: cancellation), cancellation);
+
+    /// <summary>Vectors [n, dimensions] of queries, some of which may have prompts of their own.</summary>
+    public float[] EncodeQueries(IReadOnlyList<Query> queries, CancellationToken cancellation = default) =>
+        Encode(Tokenize([.. queries.Select(q => Contract.FormatQuery(q.Text, q.Prompt))], EncodingSide.Query, cancellation: cancellation), cancellation);
 
     /// <summary>Vectors [n, dimensions] of passages.</summary>
     public float[] EncodePassages(IReadOnlyList<Document> passages, CancellationToken cancellation = default) =>

@@ -14,9 +14,9 @@ public sealed class DenseRanker : IDocumentRanker
 {
     private readonly DenseIndex _index;
     private readonly long[] _indexRows;
-    private readonly Dictionary<string, (float[] Vector, SearchHit[] Hits)> _queries;
+    private readonly Dictionary<(string Text, string? Prompt), (float[] Vector, SearchHit[] Hits)> _queries;
 
-    private DenseRanker(DenseIndex index, long[] indexRows, Dictionary<string, (float[] Vector, SearchHit[] Hits)> queries)
+    private DenseRanker(DenseIndex index, long[] indexRows, Dictionary<(string Text, string? Prompt), (float[] Vector, SearchHit[] Hits)> queries)
     {
         _index = index;
         _indexRows = indexRows;
@@ -25,7 +25,7 @@ public sealed class DenseRanker : IDocumentRanker
 
     /// <summary>Ranks <paramref name="corpus"/>, whose vectors <paramref name="index"/> holds, to <paramref name="depth"/> for each of <paramref name="queries"/>.</summary>
     /// <exception cref="InputException">Corpus and index do not hold the same documents.</exception>
-    public static DenseRanker Create(DenseIndex index, TextEncoder encoder, IReadOnlyList<Document> corpus, IEnumerable<string> queries, int depth,
+    public static DenseRanker Create(DenseIndex index, TextEncoder encoder, IReadOnlyList<Document> corpus, IEnumerable<Query> queries, int depth,
         IProgress<ProgressUpdate>? progress = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(index);
@@ -41,13 +41,13 @@ public sealed class DenseRanker : IDocumentRanker
             indexRows[corpusRows.TryGetValue(id, out int at) ? at : throw new InputException($"the index holds document {id}, which the corpus does not; encode the same corpus")] = row;
         }
 
-        string[] texts = [.. queries.Distinct(StringComparer.Ordinal)];
-        float[] vectors = encoder.EncodeQueries(texts, cancellation);
+        Query[] distinct = [.. queries.DistinctBy(query => (query.Text, query.Prompt))];
+        float[] vectors = encoder.EncodeQueries(distinct, cancellation);
         int width = encoder.Contract.Dimensions, q = 0;
-        Dictionary<string, (float[], SearchHit[])> ranked = new(texts.Length, StringComparer.Ordinal);
-        foreach (RankedQuery query in index.Rank(texts, vectors, depth, progress: progress, cancellation: cancellation))
+        Dictionary<(string, string?), (float[], SearchHit[])> ranked = new(distinct.Length);
+        foreach (RankedQuery query in index.Rank([.. distinct.Select(query => query.Text)], vectors, depth, progress: progress, cancellation: cancellation))
         {
-            ranked.Add(query.QueryId, (vectors.AsSpan(q * width, width).ToArray(), [.. query.Hits.Select(hit => new SearchHit(corpusRows[hit.DocId], hit.Score))]));
+            ranked.Add((distinct[q].Text, distinct[q].Prompt), (vectors.AsSpan(q * width, width).ToArray(), [.. query.Hits.Select(hit => new SearchHit(corpusRows[hit.DocId], hit.Score))]));
             q++;
         }
 
@@ -55,12 +55,16 @@ public sealed class DenseRanker : IDocumentRanker
     }
 
     /// <inheritdoc/>
-    public IReadOnlyList<SearchHit> Rank(Query query, int depth) => new ArraySegment<SearchHit>(_queries[query.Text].Hits, 0, Math.Min(depth, _queries[query.Text].Hits.Length));
+    public IReadOnlyList<SearchHit> Rank(Query query, int depth)
+    {
+        SearchHit[] hits = _queries[(query.Text, query.Prompt)].Hits;
+        return new ArraySegment<SearchHit>(hits, 0, Math.Min(depth, hits.Length));
+    }
 
     /// <inheritdoc/>
     public double Score(Query query, int row)
     {
-        (float[] vector, SearchHit[] hits) = _queries[query.Text];
+        (float[] vector, SearchHit[] hits) = _queries[(query.Text, query.Prompt)];
         foreach (SearchHit hit in hits)
         {
             if (hit.Row == row) return hit.Score;

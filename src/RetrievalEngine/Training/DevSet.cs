@@ -59,7 +59,7 @@ public sealed class DevSet
         ArgumentNullException.ThrowIfNull(backend);
         ArgumentNullException.ThrowIfNull(encoder);
         int width = encoder.Contract.Dimensions, depth = Math.Min(Depth, _documents.Count);
-        float[] passages = encoder.EncodePassages(_documents, cancellation), queries = encoder.EncodeQueries([.. _queries.Select(q => q.Text)], cancellation);
+        float[] passages = encoder.EncodePassages(_documents, cancellation), queries = encoder.EncodeQueries(_queries, cancellation);
         using DeviceMemory memory = backend.Allocate((long)passages.Length * sizeof(float));
         Tensor rows = new(memory, 0, new Shape(_documents.Count, width), DType.F32);
         backend.Upload<float>(passages, rows);

@@ -104,7 +104,7 @@ public static class FineTuner
         using ContrastiveTask task = new(backend, model,
             new ContrastiveOptions(contract.Pooling, contract.Normalize, contract.Temperature.Value, options.Training.BatchTokens, options.Training.GradientCheckpointing),
             options.Training.MaskKnownPositives,
-            rows => encoder.Tokenize([.. rows.Select(row => row.Prompt is { } prompt ? prompt + row.Query : contract.FormatQuery(row.Query))], EncodingSide.Query).Sequences,
+            rows => encoder.Tokenize([.. rows.Select(row => contract.FormatQuery(row.Query, row.Prompt))], EncodingSide.Query).Sequences,
             passages => encoder.Tokenize([.. passages.Select(p => contract.FormatPassage(p.Title, p.Text))], EncodingSide.Passage).Sequences);
         TrainingJob job = new()
         {

@@ -101,7 +101,7 @@ public sealed class HardNegativeMiner
         return new MinedNegatives([.. candidates.Select(row => _corpus[row])], positivesFound, duplicates, outside);
     }
 
-    private MinedNegatives Mine(TrainingRow row) => Mine(new Query(row.QueryId, row.Query), row.Positives);
+    private MinedNegatives Mine(TrainingRow row) => Mine(new Query(row.QueryId, row.Query, row.Prompt), row.Positives);
 
     private static string Content(Document document) => $"{document.Title} {document.Text}".Trim();
 

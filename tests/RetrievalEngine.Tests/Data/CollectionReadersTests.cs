@@ -52,6 +52,11 @@ internal sealed class CollectionReadersTests
     public void Queries_EachFormat_SameQueries(string text) =>
         Assert.That(Queries.Read(Reader(text)), Is.EqualTo(new[] { new Query("q1", "a"), new Query("q2", "") }));
 
+    [TestCase("{\"_id\": \"q1\", \"text\": \"a\", \"prompt\": \"find: \"}\n{\"_id\": \"q2\", \"text\": \"b\", \"prompt\": \"\"}\n")]
+    [TestCase("{\"query_id\": \"q1\", \"query\": \"a\", \"prompt\": \"find: \"}\n{\"query_id\": \"q2\", \"query\": \"b\"}\n")]
+    public void Queries_PromptsOfTheirOwn(string text) =>
+        Assert.That(Queries.Read(Reader(text)), Is.EqualTo(new[] { new Query("q1", "a", "find: "), new Query("q2", "b") }));
+
     [Test]
     public void Folder_FilesAreFound()
     {

@@ -95,6 +95,13 @@ internal sealed class TextEncoderTests
     }
 
     [Test]
+    public void Encode_QueriesWithPromptsOfTheirOwn_DoWithoutThePrefixOfAll()
+    {
+        using TextEncoder plain = Load(_decoder, new ContractOverrides()), prefixed = Load(_decoder, new ContractOverrides { QueryPrefix = "q: " });
+        Assert.That(prefixed.EncodeQueries([new Query("1", "text", "find: "), new Query("2", "text")]), Is.EqualTo(plain.EncodeQueries(["find: text", "q: text"])));
+    }
+
+    [Test]
     public void Encode_FewerDimensions_CutsBeforeItNormalises()
     {
         using TextEncoder whole = Load(_decoder, new ContractOverrides { Normalize = false }),
