@@ -85,7 +85,7 @@ public sealed class DenseProjection
     internal Tensor Forward(Tensor pooled, Arena arena, out Saved[] saved)
     {
         saved = new Saved[_maps.Length];
-        Tensor x = Convert(pooled, _backend.ActivationDType, arena);
+        Tensor x = _backend.Convert(pooled, _backend.ActivationDType, arena);
         for (int i = 0; i < _maps.Length; i++)
         {
             Tensor sum = _maps[i].Forward(x, seed: 0, arena, out LinearGroup.Saved map)[0];
@@ -96,7 +96,7 @@ public sealed class DenseProjection
             _backend.ActivationForward(sum, Modules[i].Activation, x);
         }
 
-        return Convert(x, DType.F32, arena);
+        return _backend.Convert(x, DType.F32, arena);
     }
 
     /// <summary>Adds the gradients of what is trained and writes <paramref name="dPooled"/> [B, H] F32, from <paramref name="d"/> [B, out] F32.</summary>
@@ -116,14 +116,6 @@ public sealed class DenseProjection
 
         _backend.Cast(dy, dPooled);
         scratch.Release(mark);
-    }
-
-    private Tensor Convert(Tensor x, DType dtype, Arena arena)
-    {
-        if (x.DType == dtype) return x;
-        Tensor converted = arena.Allocate(x.Shape, dtype);
-        _backend.Cast(x, converted);
-        return converted;
     }
 
     /// <summary>What backward needs of a module: what its activation was given, and what its map keeps.</summary>

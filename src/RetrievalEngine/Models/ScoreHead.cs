@@ -46,7 +46,7 @@ public sealed class ScoreHead
         Norm.Saved normSaved = default;
         if (_dense is not null)
         {
-            sum = _dense.Forward(Convert(pooled, _backend.ActivationDType, arena), seed, arena, out denseSaved)[0];
+            sum = _dense.Forward(_backend.Convert(pooled, _backend.ActivationDType, arena), seed, arena, out denseSaved)[0];
             hidden = arena.Allocate(sum.Shape, _backend.ActivationDType);
             _backend.ActivationForward(sum, _activation, hidden);
             if (_norm is not null)
@@ -56,7 +56,7 @@ public sealed class ScoreHead
                 hidden = normed;
             }
 
-            hidden = Convert(hidden, DType.F32, arena);
+            hidden = _backend.Convert(hidden, DType.F32, arena);
         }
 
         Tensor scores = arena.Allocate(new Shape(pooled.Shape[0], 1));
@@ -83,14 +83,6 @@ public sealed class ScoreHead
         }
 
         scratch.Release(mark);
-    }
-
-    private Tensor Convert(Tensor x, DType dtype, Arena arena)
-    {
-        if (x.DType == dtype) return x;
-        Tensor converted = arena.Allocate(x.Shape, dtype);
-        _backend.Cast(x, converted);
-        return converted;
     }
 
     /// <summary>What backward needs: the scored state [B, H] F32, and what the dense map gave.</summary>
