@@ -23,12 +23,16 @@ constexpr int kDeviceCount = sizeof kDevices / sizeof *kDevices;
 
 struct Stream;
 
+// Calls since the library was loaded.
+struct Transfers { uint64_t allocations, uploads, downloads; };
+
 struct State {
     std::recursive_mutex mutex;
     bool initialized = false;
     int retained[kDeviceCount] = {};
     std::set<Stream*> streams;
     uint64_t seed = 0;
+    Transfers transfers = {};
     std::string fault_message;
 };
 State& state();

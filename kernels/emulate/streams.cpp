@@ -101,6 +101,7 @@ API cuMemGetInfo_v2(size_t* free, size_t* total) {
 API cuMemAlloc_v2(uint64_t* pointer, size_t bytes) {
     LOCK_AND_CONTEXT;
     if (!bytes) return kInvalidValue;
+    state().transfers.allocations++;
     unsigned char* const address = allocate(bytes);
     *pointer = reinterpret_cast<uint64_t>(address);
     return address ? kSuccess : kOutOfMemory;
@@ -117,6 +118,7 @@ API cuMemFree_v2(uint64_t pointer) {
 API cuMemHostAlloc(void** pointer, size_t bytes, unsigned) {
     LOCK_AND_CONTEXT;
     if (!bytes) return kInvalidValue;
+    state().transfers.allocations++;
     *pointer = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
     if (!*pointer) return kOutOfMemory;
     memset(*pointer, 0xff, bytes);
@@ -136,6 +138,7 @@ API cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, Stream* st
     LOCK_AND_CONTEXT;
     if (!known(stream)) return kInvalidHandle;
     if (bytes && !is_allocated(device_pointer(to), bytes)) return kInvalidValue;
+    state().transfers.uploads++;
     if (is_pinned(from)) return enqueue(stream, [=] { return memcpy(device_pointer(to), from, bytes), kSuccess; });
     std::vector<unsigned char> staged(static_cast<const unsigned char*>(from), static_cast<const unsigned char*>(from) + bytes);
     return enqueue(stream, [to, staged = std::move(staged)] { return memcpy(device_pointer(to), staged.data(), staged.size()), kSuccess; });
@@ -144,6 +147,7 @@ API cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, Stream* stream) 
     LOCK_AND_CONTEXT;
     if (!known(stream)) return kInvalidHandle;
     if (bytes && !is_allocated(device_pointer(from), bytes)) return kInvalidValue;
+    state().transfers.downloads++;
     const CUresult result = enqueue(stream, [=] { return memcpy(to, device_pointer(from), bytes), kSuccess; });
     return result || !stream || is_pinned(to) ? result : drain(*stream);
 }
@@ -152,6 +156,12 @@ API cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, Stream* strea
     if (!known(stream)) return kInvalidHandle;
     if (bytes && (!is_allocated(device_pointer(to), bytes) || !is_allocated(device_pointer(from), bytes))) return kInvalidValue;
     return enqueue(stream, [=] { return memmove(device_pointer(to), device_pointer(from), bytes), kSuccess; });
+}
+// What was allocated and copied between host and device so far.
+API emulateGetTransfers(Transfers* transfers) {
+    LOCK;
+    *transfers = state().transfers;
+    return kSuccess;
 }
 API cuMemsetD8Async(uint64_t to, unsigned char value, size_t count, Stream* stream) {
     LOCK_AND_CONTEXT;

@@ -1,4 +1,5 @@
 using System;
+using System.Numerics;
 using System.Runtime.InteropServices;
 using RetrievalEngine.Compute;
 
@@ -7,7 +8,7 @@ namespace RetrievalEngine.Cuda;
 public sealed unsafe partial class CudaBackend
 {
     private const float Log2E = 1.44269504f;
-    private (int[] Table, int Buckets, int MaxDistance) _relativeBuckets = ([], 0, 0);
+    private (DeviceMemory? Memory, int Reach, int Buckets, int MaxDistance) _relativeBuckets;
 
     /// <inheritdoc/>
     public void AttentionForward(
@@ -104,8 +105,7 @@ public sealed unsafe partial class CudaBackend
         };
         buckets = default;
         if (relativeBias.IsEmpty) return arguments;
-        buckets = Scratch.Allocate(new Shape(2L * reach), DType.I32);
-        Upload(MemoryMarshal.AsBytes(RelativeBucketTable(reach, sizes.Buckets, options.RelativeMaxDistance)), buckets);
+        buckets = RelativeBucketTable(reach, sizes.Buckets, options.RelativeMaxDistance);
         Tensor table = Scratch.Allocate(new Shape(sizes.Heads, 2L * reach));
         Launch("attention_forward", "attention_bias_table", new Grid((2L * reach + Threads - 1) / Threads, sizes.Heads), Threads, 0,
             [relativeBias, buckets, table, reach]);
@@ -114,20 +114,24 @@ public sealed unsafe partial class CudaBackend
     }
 
     /// <summary>
-    /// The bucket of each distance key - query from -<paramref name="reach"/> to reach - 1. By the host, which rounds logarithms as the CPU backend does; kept,
-    /// since a model asks for the same in every layer.
+    /// The bucket of each distance key - query from -<paramref name="reach"/> to reach - 1. By the host, which rounds logarithms as the CPU backend does; kept on
+    /// the device, since a model asks for the same in every layer, and made for more than is asked, since batches differ.
     /// </summary>
-    private ReadOnlySpan<int> RelativeBucketTable(int reach, int buckets, int maxDistance)
+    private Tensor RelativeBucketTable(int reach, int buckets, int maxDistance)
     {
-        (int[] table, int tableBuckets, int tableDistance) = _relativeBuckets;
-        if (table.Length < 2 * reach || tableBuckets != buckets || tableDistance != maxDistance)
+        (DeviceMemory? memory, int kept, int keptBuckets, int keptDistance) = _relativeBuckets;
+        if (memory is null || kept < reach || keptBuckets != buckets || keptDistance != maxDistance)
         {
-            table = new int[2 * reach];
-            for (int i = 0; i < table.Length; i++) table[i] = RelativeBuckets.Bucket(i - reach, buckets, maxDistance);
-            _relativeBuckets = (table, buckets, maxDistance);
+            memory?.Dispose();
+            kept = (int)BitOperations.RoundUpToPowerOf2((uint)reach);
+            int[] table = new int[2 * kept];
+            for (int i = 0; i < table.Length; i++) table[i] = RelativeBuckets.Bucket(i - kept, buckets, maxDistance);
+            memory = Allocate(table.Length * sizeof(int));
+            Upload(MemoryMarshal.AsBytes(table.AsSpan()), new Tensor(memory, 0, new Shape(table.Length), DType.I32));
+            _relativeBuckets = (memory, kept, buckets, maxDistance);
         }
 
-        return table.AsSpan(table.Length / 2 - reach, 2 * reach);
+        return new Tensor(memory, (kept - reach) * sizeof(int), new Shape(2L * reach), DType.I32);
     }
 
     /// <summary>AttentionArguments of kernels/attention/problem.cuh, field by field.</summary>

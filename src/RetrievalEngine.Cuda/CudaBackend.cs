@@ -101,6 +101,7 @@ public sealed unsafe partial class CudaBackend : IBackend
         _disposed = true;
         _context.MakeCurrent();
         _rowStream?.Dispose();
+        _relativeBuckets.Memory?.Dispose();
         Scratch.Dispose();
         _staging.Dispose();
         _kernels.Dispose();

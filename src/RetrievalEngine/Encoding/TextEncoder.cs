@@ -226,11 +226,7 @@ public sealed class TextEncoder : IDisposable
         lock (_turn)
         {
             _arena.Reset();
-            Tensor hidden = _model.Forward(batch, _arena);
-            Tensor cuSeqLens = _arena.Allocate(new Shape(batch.CuSeqLens.Length), DType.I32);
-            _backend.Upload<int>(batch.CuSeqLens, cuSeqLens);
-            Tensor pooled = _arena.Allocate(new Shape(batch.Sequences, _model.HiddenSize));
-            _backend.PoolForward(hidden, cuSeqLens, Contract.Pooling, pooled);
+            Tensor pooled = _model.ForwardPooled(batch, Contract.Pooling, _arena);
             if (_model.Projection is { } projection) pooled = projection.Forward(pooled, _arena, out _);
             if (Contract.Dimensions < _model.EmbeddingSize) pooled = FirstColumns(pooled, Contract.Dimensions);
             if (Contract.Normalize) _backend.L2NormalizeForward(pooled, pooled, _arena.Allocate(new Shape(batch.Sequences)));

@@ -1,3 +1,4 @@
+using System.Collections.Generic;
 using RetrievalEngine.Compute;
 using RetrievalEngine.Text;
 
@@ -16,23 +17,25 @@ internal sealed record BatchTensors(
     /// <summary>Number of tokens T.</summary>
     public long Tokens => TokenIds.Shape[0];
 
+    // Elements to whose multiples each part of the upload is aligned.
+    private const int Alignment = 64;
+
     /// <summary>
-    /// Uploads <paramref name="batch"/> into <paramref name="arena"/>. With a <paramref name="paddingId"/> positions are RoBERTa's: padding has its
-    /// own id, other tokens count from
-    /// the one after it.
+    /// Uploads <paramref name="batch"/> into <paramref name="arena"/>, all of it in one copy. With a <paramref name="paddingId"/> positions are RoBERTa's:
+    /// padding has its own id, other tokens count from the one after it.
     /// </summary>
     public static BatchTensors Upload(IBackend backend, PackedBatch batch, int? paddingId, Arena arena)
     {
-        Tensor Put(int[] values)
-        {
-            Tensor tensor = arena.Allocate(new Shape(values.Length), DType.I32);
-            backend.Upload<int>(values, tensor);
-            return tensor;
-        }
-
-        int[] positions = paddingId is { } padding ? CountFrom(padding, batch) : batch.PositionIds;
-        return new BatchTensors(Put(batch.TokenIds), Put(positions), Put(batch.TypeIds), Put(batch.CuSeqLens), batch.MaxSeqLen,
-            batch.Shared is { } shared ? (Put(shared.Rows), Put(shared.CuSeqLens), Put(shared.Back)) : null);
+        List<int[]> parts = [batch.TokenIds, paddingId is { } padding ? CountFrom(padding, batch) : batch.PositionIds, batch.TypeIds, batch.CuSeqLens];
+        if (batch.Shared is { } shared) parts.AddRange([shared.Rows, shared.CuSeqLens, shared.Back]);
+        int[] starts = new int[parts.Count + 1];
+        for (int i = 0; i < parts.Count; i++) starts[i + 1] = starts[i] + (parts[i].Length + Alignment - 1) / Alignment * Alignment;
+        int[] all = new int[starts[^1]];
+        for (int i = 0; i < parts.Count; i++) parts[i].CopyTo(all, starts[i]);
+        Tensor tensor = arena.Allocate(new Shape(all.Length), DType.I32);
+        backend.Upload<int>(all, tensor);
+        Tensor Part(int i) => tensor.Slice(starts[i], parts[i].Length);
+        return new BatchTensors(Part(0), Part(1), Part(2), Part(3), batch.MaxSeqLen, batch.Shared is null ? null : (Part(4), Part(5), Part(6)));
     }
 
     private static int[] CountFrom(int padding, PackedBatch batch)

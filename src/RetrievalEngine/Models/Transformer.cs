@@ -155,19 +155,27 @@ public sealed class Transformer : IDisposable
     public Tensor Score(PackedBatch batch, Arena arena)
     {
         if (Head is null) throw new InvalidOperationException("the model has no score head");
-        Tensor hidden = Forward(batch, arena), pooled = arena.Allocate(new Shape(batch.Sequences, HiddenSize)), cuSeqLens = arena.Allocate(new Shape(batch.CuSeqLens.Length), DType.I32);
-        _backend.Upload<int>(batch.CuSeqLens, cuSeqLens);
-        _backend.PoolForward(hidden, cuSeqLens, Head.Pooling, pooled);
-        return Head.Forward(pooled, seed: 0, arena, out _);
+        return Head.Forward(ForwardPooled(batch, Head.Pooling, arena), seed: 0, arena, out _);
+    }
+
+    /// <summary>One row of each sequence of <paramref name="batch"/>, [B, H] F32, for inference. They lie in <paramref name="arena"/>.</summary>
+    /// <exception cref="InputException">As <see cref="Forward"/>.</exception>
+    public Tensor ForwardPooled(PackedBatch batch, Pooling pooling, Arena arena)
+    {
+        Tensor hidden = Infer(batch, arena, out BatchTensors tensors), pooled = arena.Allocate(new Shape(batch.Sequences, HiddenSize));
+        _backend.PoolForward(hidden, tensors.CuSeqLens, pooling, pooled);
+        return pooled;
     }
 
     /// <summary>Hidden states [T, H] after the final norm, for inference: nothing is kept. They lie in <paramref name="arena"/>.</summary>
     /// <exception cref="InputException">A token id beyond the word table, or a sequence longer than <see cref="MaxPositions"/>.</exception>
-    public Tensor Forward(PackedBatch batch, Arena arena)
+    public Tensor Forward(PackedBatch batch, Arena arena) => Infer(batch, arena, out _);
+
+    private Tensor Infer(PackedBatch batch, Arena arena, out BatchTensors tensors)
     {
         ArgumentNullException.ThrowIfNull(arena);
         Check(batch);
-        BatchTensors tensors = BatchTensors.Upload(_backend, batch, _embedding.PaddingId, arena);
+        tensors = BatchTensors.Upload(_backend, batch, _embedding.PaddingId, arena);
         Tensor x = Hidden(tensors, arena), y = Hidden(tensors, arena);
         ArenaMark mark = arena.Mark();
         _embedding.Forward(tensors, x, arena);

@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Runtime.InteropServices;
 using RetrievalEngine.Compute;
 using RetrievalEngine.Models;
 
@@ -35,7 +36,7 @@ public sealed class ContrastiveStep : IDisposable
     /// <param name="targets">Index of the positive passage of each query.</param>
     /// <param name="excluded">[queries × passages] non-zero where a passage is not a candidate for a query (a known positive beside the target); empty for none.</param>
     /// <param name="seed">Of the dropout masks; 0 for none.</param>
-    /// <param name="gradientScale">1 / accumulation steps.</param>
+    /// <param name="gradientScale">1 / accumulation steps, times the scale of the loss in float16.</param>
     /// <param name="keepScores">Whether the result carries the score matrix.</param>
     public ContrastiveResult Run(IReadOnlyList<int[]> queries, IReadOnlyList<int[]> passages, ReadOnlySpan<int> targets, ReadOnlySpan<sbyte> excluded, ulong seed,
         float gradientScale = 1, bool keepScores = false)
@@ -49,15 +50,10 @@ public sealed class ContrastiveStep : IDisposable
         if (_projection is not null) embeddings = _projection.Forward(pooled, kept, out saved);
         Tensor norms = kept.Allocate(new Shape(b + p)), gradients = kept.Allocate(embeddings.Shape);
         if (_options.Normalize) _backend.L2NormalizeForward(embeddings, embeddings, norms);
-        Tensor q = embeddings.Slice(0, b), d = embeddings.Slice(b, p), scores = kept.Allocate(new Shape(b, p)), losses = kept.Allocate(new Shape(b));
-        Tensor target = kept.Allocate(new Shape(b), DType.I32), mask = default;
-        _backend.Upload(targets, target);
-        if (!excluded.IsEmpty)
-        {
-            mask = kept.Allocate(new Shape(b, p), DType.I8);
-            _backend.Upload(excluded, mask);
-        }
-
+        Tensor q = embeddings.Slice(0, b), d = embeddings.Slice(b, p), scores = kept.Allocate(new Shape(b, p)), report = kept.Allocate(new Shape(b + d.Count));
+        Tensor losses = report.Slice(0, b);
+        (Tensor target, Tensor mask) = Upload(targets, excluded, p, kept);
+        _backend.Copy(d.Reshape(d.Count), report.Slice(b, d.Count));
         float inverseTemperature = 1 / _options.Temperature;
         _backend.MatMul(q, d, scores, transB: true, alpha: inverseTemperature);
         float[] keptScores = keepScores ? _backend.ToArray(scores) : [];
@@ -74,22 +70,33 @@ public sealed class ContrastiveStep : IDisposable
 
         _pass.Backward(dPooled);
 
+        float[] values = _backend.ToArray(report);
         double loss = 0;
-        foreach (float value in _backend.ToArray(losses)) loss += value;
-        return new ContrastiveResult((float)(loss / b), MeanCosine(_backend.ToArray(d), p, (int)embeddings.Shape[1]), keptScores);
+        for (int i = 0; i < b; i++) loss += values[i];
+        return new ContrastiveResult((float)(loss / b), MeanCosine(values.AsSpan(b), p, (int)embeddings.Shape[1]), keptScores);
     }
 
     /// <inheritdoc/>
     public void Dispose() => _pass.Dispose();
 
+    /// <summary>The targets [b] I32 and, where there is one, the mask [b, <paramref name="passages"/>] I8, in one copy.</summary>
+    private (Tensor Targets, Tensor Mask) Upload(ReadOnlySpan<int> targets, ReadOnlySpan<sbyte> excluded, int passages, Arena arena)
+    {
+        byte[] bytes = [.. MemoryMarshal.AsBytes(targets), .. MemoryMarshal.AsBytes(excluded)];
+        Tensor all = arena.Allocate(new Shape(bytes.Length), DType.I8);
+        _backend.Upload(bytes, all);
+        Tensor mask = excluded.IsEmpty ? default : new Tensor(all.Memory!, all.Offset + targets.Length * sizeof(int), new Shape(targets.Length, passages), DType.I8);
+        return (new Tensor(all.Memory!, all.Offset, new Shape(targets.Length), DType.I32), mask);
+    }
+
     /// <summary>Mean cosine over all pairs of distinct rows, from the sum of the unit rows: (‖Σu‖² - n) / (n (n - 1)).</summary>
-    private static double MeanCosine(float[] rows, int n, int width)
+    private static double MeanCosine(ReadOnlySpan<float> rows, int n, int width)
     {
         if (n < 2) return 0;
         double[] sum = new double[width];
         for (int i = 0; i < n; i++)
         {
-            ReadOnlySpan<float> row = rows.AsSpan(i * width, width);
+            ReadOnlySpan<float> row = rows.Slice(i * width, width);
             double square = 0;
             foreach (float x in row) square += (double)x * x;
             double inverse = 1 / Math.Max(Math.Sqrt(square), 1e-12);

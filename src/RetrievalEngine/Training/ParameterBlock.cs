@@ -65,6 +65,14 @@ public sealed class ParameterBlock : IDisposable
     /// <summary>Sets all gradients to zero: the start of a step.</summary>
     public void ZeroGradients() => _backend.Fill(_gradients, 0);
 
+    /// <summary>Divides all gradients by <paramref name="scale"/> and gives their L2 norm.</summary>
+    public float Unscale(float scale)
+    {
+        _backend.Scale(_gradients, 1 / scale, _gradients);
+        _backend.SumOfSquares(_gradients, _sumOfSquares, accumulate: false);
+        return GradientNorm();
+    }
+
     /// <summary>L2 norm of all gradients together, as of the last <see cref="Step"/>.</summary>
     public float GradientNorm() => MathF.Sqrt(_backend.ToArray(_sumOfSquares)[0]);
 

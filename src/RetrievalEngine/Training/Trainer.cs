@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Diagnostics;
 using System.IO;
+using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
 using RetrievalEngine.Compute;
@@ -48,8 +49,9 @@ public sealed class Trainer
     public TrainingSummary Run(bool resume, IProgress<ProgressUpdate>? progress, CancellationToken cancellation)
     {
         using ParameterBlock block = new(_backend, _job.Trained, _options.SpareNormsAndBiases);
+        LossScale scale = new(_backend.ActivationDType);
         TrainingCheckpoints checkpoints = new(_backend, _job, TotalSteps);
-        int start = resume ? checkpoints.Restore(block) : 0;
+        int start = resume ? checkpoints.Restore(block, scale) : 0;
         checkpoints.Begin(start);
         using TrainingLog log = TrainingLog.Open(Path.Combine(_job.OutputFolder, TrainingLog.FileName), start);
         Stopwatch clock = Stopwatch.StartNew();
@@ -60,45 +62,60 @@ public sealed class Trainer
         {
             if (cancellation.IsCancellationRequested)
             {
-                checkpoints.Save(block, i);
+                checkpoints.Save(block, scale, i);
                 throw new OperationCanceledException(cancellation);
             }
 
-            long stepTokens = 0;
-            double stepLoss = 0, measure = 0, started = clock.Elapsed.TotalSeconds;
-            int masked = 0;
-            bool collapsed = false;
-            block.ZeroGradients();
-            for (int a = 0; a < _options.AccumulationSteps; a++)
+            double started = clock.Elapsed.TotalSeconds;
+            PreparedBatch[] batches = new PreparedBatch[_options.AccumulationSteps];
+            for (int a = 0; a < batches.Length; a++)
             {
-                PreparedBatch batch = next.GetAwaiter().GetResult();
-                long index = Index(i, a);
-                next = Prepare(index + 1);
-                StepResult result = batch.Run(Dropout.Mix(_options.Seed ^ Dropout.Mix((ulong)index + 1)) | 1, 1f / _options.AccumulationSteps);
-                stepLoss += result.Loss / _options.AccumulationSteps;
-                measure = Math.Max(measure, result.Measure);
-                collapsed |= result.IsCollapsed;
-                stepTokens += batch.Tokens;
-                masked += batch.Masked;
+                batches[a] = next.GetAwaiter().GetResult();
+                next = Prepare(Index(i, a) + 1);
             }
 
-            loss = (float)stepLoss;
+            StepResult result = Gradients(i, batches, block, scale);
+            loss = result.Loss;
             float rate = Schedule.At(i);
             block.Step(new AdamW(rate, _options.Beta1, _options.Beta2, _options.Epsilon, _options.WeightDecay, i + 1, _options.MaxGradNorm));
             float norm = block.GradientNorm();
-            Guard(i + 1, loss, norm, collapsed, block);
+            Guard(i + 1, loss, norm, result.IsCollapsed, block);
+            long stepTokens = batches.Sum(batch => batch.Tokens);
+            int masked = batches.Sum(batch => batch.Masked);
             tokens += stepTokens;
             double seconds = clock.Elapsed.TotalSeconds;
             if ((i + 1) % _options.LoggingSteps == 0 || i + 1 == TotalSteps)
-                log.Step(i + 1, Index(i + 1, 0) / (double)_sampler.BatchesPerEpoch, loss, rate, norm, (_job.Task.MeasureName, measure), masked, stepTokens, stepTokens / (seconds - started));
+                log.Step(i + 1, Index(i + 1, 0) / (double)_sampler.BatchesPerEpoch, loss, rate, norm, (_job.Task.MeasureName, result.Measure), masked, stepTokens, stepTokens / (seconds - started));
             progress?.Report(new ProgressUpdate("train", i + 1, TotalSteps, "steps", FormattableString.Invariant($"loss {loss:F4}, {tokens / seconds:F0} tokens/s")));
             if (_job.Evaluate is not null && ((_options.EvalSteps > 0 && (i + 1) % _options.EvalSteps == 0) || i + 1 == TotalSteps)) log.Evaluation(i + 1, _job.Evaluate());
-            if (_options.SaveSteps > 0 && (i + 1) % _options.SaveSteps == 0 && i + 1 < TotalSteps) checkpoints.Save(block, i + 1);
+            if (_options.SaveSteps > 0 && (i + 1) % _options.SaveSteps == 0 && i + 1 < TotalSteps) checkpoints.Save(block, scale, i + 1);
         }
 
         next.GetAwaiter().GetResult();
-        checkpoints.Finish(block, TotalSteps);
+        checkpoints.Finish(block, scale, TotalSteps);
         return new TrainingSummary(TotalSteps - start, TotalSteps, loss, tokens, clock.Elapsed.TotalSeconds);
+    }
+
+    /// <summary>
+    /// Leaves the gradients of step <paramref name="step"/> in <paramref name="block"/>, freed of the loss's scale; again with a smaller one while they overflow.
+    /// </summary>
+    private StepResult Gradients(int step, PreparedBatch[] batches, ParameterBlock block, LossScale scale)
+    {
+        while (true)
+        {
+            double loss = 0, measure = 0;
+            bool collapsed = false;
+            block.ZeroGradients();
+            for (int a = 0; a < batches.Length; a++)
+            {
+                StepResult result = batches[a].Run(Dropout.Mix(_options.Seed ^ Dropout.Mix((ulong)Index(step, a) + 1)) | 1, scale.Value / batches.Length);
+                loss += result.Loss / batches.Length;
+                measure = Math.Max(measure, result.Measure);
+                collapsed |= result.IsCollapsed;
+            }
+
+            if (!scale.IsDynamic || scale.Accept(block.Unscale(scale.Value))) return new StepResult((float)loss, measure, collapsed);
+        }
     }
 
     private long Index(int step, int micro) => ((long)step * _options.AccumulationSteps) + micro;

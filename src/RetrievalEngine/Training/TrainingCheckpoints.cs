@@ -15,12 +15,12 @@ namespace RetrievalEngine.Training;
 /// </summary>
 internal sealed class TrainingCheckpoints(IBackend backend, TrainingJob job, int totalSteps)
 {
-    private const string RunFile = "training_run.json", StateFile = "training_state.safetensors", Prefix = "checkpoint-";
+    private const string RunFile = "training_run.json", StateFile = "training_state.safetensors", ScaleName = "loss_scale", Prefix = "checkpoint-";
     private string RunPath => Path.Combine(job.OutputFolder, RunFile);
 
-    /// <summary>Loads the last checkpoint into <paramref name="block"/> and returns its step; 0 where none was written yet.</summary>
+    /// <summary>Loads the last checkpoint into <paramref name="block"/> and <paramref name="scale"/> and returns its step; 0 where none was written yet.</summary>
     /// <exception cref="InputException">The folder holds another run.</exception>
-    public int Restore(ParameterBlock block)
+    public int Restore(ParameterBlock block, LossScale scale)
     {
         if (!File.Exists(RunPath)) return 0;
         JsonFields run = JsonFields.Read(RunPath);
@@ -40,6 +40,7 @@ internal sealed class TrainingCheckpoints(IBackend backend, TrainingJob job, int
             backend.Upload<float>(values, tensor);
         }
 
+        if (scale.IsDynamic && state.Contains(ScaleName)) scale.State = state.ReadFloat32(ScaleName);
         return step;
     }
 
@@ -55,22 +56,24 @@ internal sealed class TrainingCheckpoints(IBackend backend, TrainingJob job, int
     }
 
     /// <summary>Writes <c>checkpoint-<paramref name="step"/></c> and deletes those beyond the limit.</summary>
-    public void Save(ParameterBlock block, int step)
+    public void Save(ParameterBlock block, LossScale scale, int step)
     {
         if (step == 0 || Directory.Exists(FolderOf(step))) return;
         AtomicFile.CreateFolder(FolderOf(step), folder =>
         {
             job.SaveWeights(folder);
-            SafeTensorsWriter.Write(Path.Combine(folder, StateFile), [.. block.State.Select(s => TensorSource.FromTensor(s.Name, backend, s.Tensor, DType.F32))]);
+            List<TensorSource> state = [.. block.State.Select(s => TensorSource.FromTensor(s.Name, backend, s.Tensor, DType.F32))];
+            if (scale.IsDynamic) state.Add(TensorSource.FromFloat32(ScaleName, new Shape(scale.State.Length), scale.State));
+            SafeTensorsWriter.Write(Path.Combine(folder, StateFile), state);
         });
         foreach (int old in Steps().SkipLast(Math.Max(1, job.Options.SaveTotalLimit)).ToArray()) Directory.Delete(FolderOf(old), recursive: true);
     }
 
     /// <summary>Writes the trained weights into the folder itself and marks the run finished.</summary>
-    public void Finish(ParameterBlock block, int step)
+    public void Finish(ParameterBlock block, LossScale scale, int step)
     {
         if (File.Exists(RunPath) && JsonFields.Read(RunPath).Flag("finished", false)) return;
-        if (job.Options.SaveSteps > 0) Save(block, step);
+        if (job.Options.SaveSteps > 0) Save(block, scale, step);
         job.SaveWeights(job.OutputFolder);
         WriteRun(finished: true);
     }
