@@ -1,3 +1,5 @@
+using System;
+using System.Collections.Generic;
 using System.IO;
 using System.Linq;
 using System.Threading;
@@ -5,6 +7,7 @@ using NUnit.Framework;
 using RetrievalEngine.Checkpoints;
 using RetrievalEngine.Compute;
 using RetrievalEngine.Cuda;
+using RetrievalEngine.Data;
 using RetrievalEngine.Models;
 using RetrievalEngine.TestKit;
 using RetrievalEngine.Training;
@@ -60,25 +63,48 @@ internal sealed class LossScaleTests
         Parameter parameter = new("p", new Tensor(memory, 0, new Shape(1), DType.F32));
         owned.Fill(parameter.Value, 0);
         using TempFolder folder = new();
-        OverflowingTask task = new(owned, parameter);
+        using OverflowingTask task = new(owned, parameter);
         TrainingJob job = new()
         {
-            Data = [.. Enumerable.Range(0, 4).Select(i => new Data.TrainingRow($"{i}", "q", null, [], []))],
+            Data = [.. Enumerable.Range(0, 4).Select(i => new TrainingRow($"{i}", "q", [new Document("d", "", "text")], []))],
             Trained = [parameter],
             Task = task,
-            Options = new TrainingOptions { BatchSize = 2, MaxSteps = 2, LoggingSteps = 1, SaveSteps = 1, AccumulationSteps = 2, MaxGradNorm = 0 },
-            OutputFolder = folder.PathOf("run"),
-            Identity = new System.Collections.Generic.Dictionary<string, string>(),
+            Options = new TrainingOptions { BatchSize = 2, MaxSteps = 2, SaveSteps = 1, AccumulationSteps = 2, TrainGroupSize = 1 },
+            OutputFolder = folder.File("run"),
+            Identity = new Dictionary<string, string>(),
             SaveWeights = _ => { },
         };
         new Trainer(owned, job).Run(resume: false, progress: null, CancellationToken.None);
 
-        // 65,536 is halved until a micro-batch's half of it is below 1,000: seven steps for nothing, at the first batch of each.
+        // 65,536 is halved until a micro-batch's half of it is below 1,000; from then on each of two steps has two micro-batches.
         Assert.That(task.Scales.Distinct(), Is.EqualTo(Enumerable.Range(0, 7).Select(i => 32768f / (1 << i))));
         Assert.That(task.Scales.Count(scale => scale == 512), Is.EqualTo(4));
-        string[] log = File.ReadAllLines(folder.PathOf(Path.Combine("run", "log.jsonl")));
+        string[] log = File.ReadAllLines(folder.File(Path.Combine("run", "log.jsonl")));
         Assert.That(log, Has.Length.EqualTo(2).And.All.Contains("\"grad_norm\":1,"));
-        using SafeTensorsFile state = SafeTensorsFile.Open(folder.PathOf(Path.Combine("run", "checkpoint-2", "training_state.safetensors")));
+        using SafeTensorsFile state = SafeTensorsFile.Open(folder.File(Path.Combine("run", "checkpoint-2", "training_state.safetensors")));
         Assert.That(state.ReadFloat32("loss_scale"), Is.EqualTo(new float[] { 1024, 2 }));
+    }
+
+    private sealed class OverflowingTask(IBackend backend, Parameter parameter) : ITrainingTask
+    {
+        public List<float> Scales { get; } = [];
+
+        public IReadOnlyList<(string Field, string Value)> Identity => [];
+
+        public string MeasureName => "measure";
+
+        public string Collapse => "collapses";
+
+        public PreparedBatch Prepare(IReadOnlyList<TrainingRow> rows, IReadOnlyList<IReadOnlyList<Document>> groups) => new(Tokens: 1, Masked: 0, (_, scale) =>
+        {
+            Scales.Add(scale);
+            float gradient = backend.ToArray(parameter.Gradient)[0] + (scale > 1000 ? float.PositiveInfinity : scale);
+            backend.Fill(parameter.Gradient, gradient);
+            return new StepResult(Loss: 1, Measure: 0, IsCollapsed: false);
+        });
+
+        public void Dispose()
+        {
+        }
     }
 }
