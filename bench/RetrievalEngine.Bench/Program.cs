@@ -25,6 +25,9 @@ switch (args)
     case ["lora"]:
         LoraReport.Run();
         break;
+    case ["flat", .. string[] rest]:
+        FlatReport.Run(rest);
+        break;
     case ["topk"]:
         TopKReport.Run();
         break;

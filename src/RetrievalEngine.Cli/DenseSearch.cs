@@ -15,8 +15,8 @@ using RetrievalEngine.Search;
 
 namespace RetrievalEngine.Cli;
 
-/// <summary>Exact search in an index of vectors: what <c>search --index</c> does.</summary>
-/// <param name="Index">The index folder.</param>
+/// <summary>Exact search in an index of vectors, or in a corpus that is encoded for it: what <c>search</c> does without <c>--method bm25</c>.</summary>
+/// <param name="Index">The index folder; empty for a corpus.</param>
 /// <param name="Model">Where its model lies, if not where the index says.</param>
 /// <param name="Adapter">Where its adapter lies, if not where the index says.</param>
 /// <param name="Depth">Documents a query, at most.</param>
@@ -32,6 +32,28 @@ internal sealed record DenseSearch(string Index, string? Model, string? Adapter,
         CheckMemory(backend, quiet, Index, Model, Adapter);
         using DenseIndex index = DenseIndex.Open(backend, Index, !SkipChecksums, progress, stop);
         using TextEncoder encoder = index.LoadEncoder(Model, Adapter, progress, stop);
+        (string[] ids, float[] vectors) = Encode(encoder, queries, quiet, progress, stop);
+        return Rank(index, ids, vectors, quiet, progress, stop);
+    }
+
+    /// <summary>Encodes <paramref name="queries"/> and, as it is read, <paramref name="corpus"/>, whose vectors are not kept.</summary>
+    public RunFile Search(IBackend backend, IReadOnlyList<Query> queries, IEnumerable<Document> corpus, ContractOverrides overrides, bool quiet,
+        IProgress<ProgressUpdate> progress, CancellationToken stop)
+    {
+        AdapterConfig? config = Adapter is { } folder ? AdapterConfig.Load(folder) : null;
+        MemoryReport.Check(backend, quiet, () => MemoryPlan.Of(backend, Model!, config, TextEncoder.DefaultBatchTokens));
+        EncodingContract contract = EncodingContract.For(Model!, Adapter, overrides, progress, stop);
+        using TextEncoder encoder = TextEncoder.Load(backend, Model!, Adapter, contract);
+        (string[] ids, float[] vectors) = Encode(encoder, queries, quiet, progress, stop);
+        RunFile run = new(Tag);
+        foreach (RankedQuery query in CorpusSearch.Rank(backend, encoder, corpus, ids, vectors, Depth, Options, progress: progress, cancellation: stop))
+            run.Add(query.QueryId, query.Hits.Select(static h => new ScoredDocument(h.DocId, h.Score)));
+        return run;
+    }
+
+    private static (string[] Ids, float[] Vectors) Encode(TextEncoder encoder, IReadOnlyList<Query> queries, bool quiet, IProgress<ProgressUpdate> progress,
+        CancellationToken stop)
+    {
         string[] ids = [.. queries.Select(static q => q.Id)];
         TokenizedTexts texts = encoder.Tokenize([.. queries.Select(q => encoder.Contract.FormatQuery(q.Text, q.Prompt))], EncodingSide.Query, ids, stop);
         if (!quiet)
@@ -46,7 +68,7 @@ internal sealed record DenseSearch(string Index, string? Model, string? Adapter,
         int done = 0;
         void Report(int count, int tokens) => progress.Report(new ProgressUpdate("encode queries", done += count, ids.Length, "queries"));
         encoder.Encode(texts, vectors, Report, stop);
-        return Rank(index, ids, vectors, quiet, progress, stop);
+        return (ids, vectors);
     }
 
     /// <summary>Searches with the query vectors in <paramref name="path"/>: a folder of embeddings, or a file of vectors, whose ids are row numbers.</summary>

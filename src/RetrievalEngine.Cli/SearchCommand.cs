@@ -27,10 +27,12 @@ internal static class SearchCommand
           retrieval search --index idx/scifact --query "does vitamin D prevent falls?" --corpus scifact
           retrieval search --index idx/scifact --query-embeddings emb/queries --depth 100 --output dense.run
           retrieval search --index idx/scifact --queries q.tsv --filter recent.ids --exclude-self --output dense.run
+          retrieval search --model all-MiniLM-L6-v2 --corpus scifact --queries scifact/queries.jsonl --output dense.run
           retrieval search --method bm25 --corpus scifact --queries scifact/queries.jsonl --output bm25.run
 
         The index names the model that made it and how; queries are encoded by that model, whose files are compared by hash first. An index of
-        another model is refused. Search is exact; equal scores come in the order of the corpus. A run has TREC's columns: query Q0 document rank
+        another model is refused. With --model and --corpus and no --index, passages are encoded as they are read and their vectors dropped: nothing is
+        stored, and the whole corpus is encoded for every call. Search is exact; equal scores come in the order of the corpus. A run has TREC's columns: query Q0 document rank
         score tag. A corpus is JSON lines (BEIR, Tevatron, Pyserini, FlagEmbedding) or id⇥text, or a folder with corpus.jsonl; queries are JSON lines
         or id⇥text. BM25 takes words of letters a-z and digits without 33 stop words, unstemmed.
         """;
@@ -66,6 +68,7 @@ internal static class SearchCommand
             $"With --prefix-dim: candidates for each result (default {SearchOptions.DefaultRescoreMultiplier})");
         Option<bool> skipChecksums = new("--skip-checksums") { Description = "Do not compare the index's checksums first" };
         Option<double> k1 = Bm25Search.K1(), b = Bm25Search.B();
+        ContractOptions contract = new();
         BackendSelection device = new();
         Option<bool> quiet = CommonOptions.Quiet();
         Option<bool> json = CommonOptions.Json("With --query: print one JSON object");
@@ -75,6 +78,7 @@ internal static class SearchCommand
             threshold, scan, prefix, multiplier, skipChecksums,
             k1, b, quiet, json,
         };
+        foreach (Option option in contract.All) command.Add(option);
         foreach (Option option in device.All) command.Add(option);
         Option[] ofDense = [index, queryEmbeddings, model, adapter, filter, excludeSelf, threshold, scan, prefix, multiplier, skipChecksums], ofBm25 = [k1, b];
         command.Validators.Add(result =>
@@ -85,7 +89,14 @@ internal static class SearchCommand
                 if (IsGiven(option)) result.AddError($"{option.Name} goes with --method {(isDense ? Bm25 : Dense)}");
             }
 
-            if (isDense && !IsGiven(index)) result.AddError("give --index DIR, or --method bm25 with --corpus PATH");
+            bool encodesCorpus = isDense && !IsGiven(index);
+            if (encodesCorpus && !(IsGiven(model) && IsGiven(corpus)))
+                result.AddError("give --index DIR, or --model DIR with --corpus PATH, or --method bm25 with --corpus PATH");
+            foreach (Option option in encodesCorpus ? (Option[])[queryEmbeddings, scan, prefix, skipChecksums] : [.. contract.All])
+            {
+                if (IsGiven(option)) result.AddError($"{option.Name} goes {(encodesCorpus ? "with --index DIR" : "with --model DIR and --corpus PATH, without --index")}");
+            }
+
             if (IsGiven(prefix) && result.GetValue(scan) == ScanKind.Codes) result.AddError("--scan codes reads whole codes; --prefix-dim goes without it");
             if (IsGiven(multiplier) && !IsGiven(prefix)) result.AddError("--rescore-multiplier goes with --prefix-dim");
             if (!isDense && !IsGiven(corpus)) result.AddError("--method bm25 needs --corpus PATH");
@@ -94,7 +105,7 @@ internal static class SearchCommand
                 result.AddError($"give {(isDense ? "one of --queries PATH, --query-embeddings DIR and" : "either --queries PATH or")} --query TEXT");
             if (IsGiven(query) && IsGiven(output)) result.AddError("--query prints its result; --output goes with --queries");
             if (!IsGiven(query) && IsGiven(json)) result.AddError("--json goes with --query; --output-format says how a run is written");
-            if (!IsGiven(query) && isDense && IsGiven(corpus)) result.AddError("--corpus goes with --query, to print what was found");
+            if (!IsGiven(query) && isDense && IsGiven(index) && IsGiven(corpus)) result.AddError("--corpus goes with --query, to print what was found");
 
             bool IsGiven(Option option) => result.GetResult(option) is { Implicit: false };
         });
@@ -124,9 +135,11 @@ internal static class SearchCommand
                     PrefixDimensions = parsed.GetValue(prefix),
                     RescoreMultiplier = parsed.GetValue(multiplier) ?? SearchOptions.DefaultRescoreMultiplier,
                 };
-                DenseSearch search = new(parsed.GetValue(index)!, parsed.GetValue(model), parsed.GetValue(adapter), best,
+                DenseSearch search = new(parsed.GetValue(index) ?? "", parsed.GetValue(model), parsed.GetValue(adapter), best,
                     options, parsed.GetValue(skipChecksums));
                 using IBackend backend = device.Create(parsed, isQuiet);
+                if (parsed.GetValue(index) is null)
+                    return search.Search(backend, Wanted(), Corpus.Read(documents!, parsed.GetValue(format)), contract.Read(parsed), isQuiet, progress, stop);
                 return parsed.GetValue(queryEmbeddings) is { } vectors
                     ? search.Search(backend, vectors, isQuiet, progress, stop)
                     : search.Search(backend, Wanted(), isQuiet, progress, stop);

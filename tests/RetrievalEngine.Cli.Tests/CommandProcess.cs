@@ -1,6 +1,8 @@
 using System;
 using System.Collections.Generic;
 using System.Diagnostics;
+using System.Globalization;
+using System.IO;
 using System.Linq;
 using System.Threading.Tasks;
 
@@ -40,6 +42,31 @@ internal static class CommandProcess
     /// </summary>
     public static Process StartLimited(int fileBlocks, params string[] args) =>
         Start("bash", ["-c", $"trap '' XFSZ; ulimit -f {fileBlocks}; export DOTNET_EnableWriteXorExecute=0; exec \"$@\"", "bash", "dotnet", Assembly, .. args]);
+
+    /// <summary>Runs it to its end in a memory cgroup of its own; null, with the reason, where none can be made.</summary>
+    public static async Task<(CommandRun? Run, string Reason)> RunInMemoryAsync(long bytes, params string[] args)
+    {
+        (string root, string limit) = Directory.Exists("/sys/fs/cgroup/memory") ? ("/sys/fs/cgroup/memory", "memory.limit_in_bytes") : ("/sys/fs/cgroup", "memory.max");
+        string group = Path.Combine(root, $"retrieval-test-{Environment.ProcessId}");
+        try
+        {
+            Directory.CreateDirectory(group);
+            File.WriteAllText(Path.Combine(group, limit), bytes.ToString(CultureInfo.InvariantCulture));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return (null, $"no memory cgroup can be made here: {e.Message}");
+        }
+
+        try
+        {
+            return (await EndOf(Start("bash", ["-c", $"echo $$ > {group}/cgroup.procs; exec \"$@\"", "bash", "dotnet", Assembly, .. args])), "");
+        }
+        finally
+        {
+            Directory.Delete(group);
+        }
+    }
 
     private static Process Start(string program, string[] args, Dictionary<string, string?>? environment = null)
     {

@@ -106,6 +106,60 @@ internal sealed class DenseSearchTests
         Assert.That(run.Output.Trim().Split('\n'), Is.EqualTo(all.Where(line => int.Parse(line.Split(' ')[3], System.Globalization.CultureInfo.InvariantCulture) <= 10)));
     }
 
+    [Test]
+    public async Task Corpus_WithoutAnIndex_IsSearchedAsOneWouldBe()
+    {
+        string[] options = ["--queries", _queries, "--exclude-self", "--depth", "7"];
+        string[] indexed = (await Done(["search", "--index", _index, .. options])).Output.Trim().Split('\n');
+        string[] before = Directory.GetFileSystemEntries(_files.PathOf("."), "*", SearchOption.AllDirectories);
+        string[] direct = (await Done(["search", "--model", _model, "--corpus", _corpus, .. options])).Output.Trim().Split('\n');
+        Assert.That(direct.Select(l => l.Split(' ')[..4]), Is.EqualTo(indexed.Select(l => l.Split(' ')[..4])));
+        Assert.That(Directory.GetFileSystemEntries(_files.PathOf("."), "*", SearchOption.AllDirectories), Is.EqualTo(before), "nothing is stored");
+        string ids = _files.Write("some.ids", "d5\nd7\n");
+        string[] some = (await Done("search", "--model", _model, "--corpus", _corpus, "--queries", _queries, "--filter", ids)).Output.Trim().Split('\n');
+        Assert.That(some.Select(l => l.Split(' ')[2]).Distinct(), Is.EquivalentTo(new[] { "d5", "d7" }));
+        string one = (await Done("search", "--model", _model, "--corpus", _corpus, "--query", "Title 3 text of d3", "--depth", "1")).Output.Trim();
+        Assert.That(one, Is.EqualTo("1\t1.0000\td3\tTitle 3\ttext of d3"));
+        string twice = _files.Write("twice.jsonl", string.Concat(Enumerable.Repeat(await File.ReadAllTextAsync(_corpus), 2)));
+        await Refused("ids must be unique", "search", "--model", _model, "--corpus", twice, "--queries", _queries);
+    }
+
+    [Test]
+    public async Task AnIndexLargerThanMemory_IsSearched()
+    {
+        const int Rows = 100_000, Dimensions = 1024;
+        const long Limit = 256 << 20;
+        string vectors = _files.PathOf("large.fvecs"), queries = _files.PathOf("large-q.fvecs"), index = _files.PathOf("large");
+        System.Random random = new(1);
+        using (FileStream file = File.Create(vectors), some = File.Create(queries))
+        {
+            float[] row = new float[Dimensions];
+            byte[] width = System.BitConverter.GetBytes(Dimensions);
+            for (int i = 0; i < Rows; i++)
+            {
+                for (int at = 0; at < Dimensions; at++) row[at] = random.NextSingle() - 0.5f;
+                file.Write(width);
+                file.Write(System.Runtime.InteropServices.MemoryMarshal.AsBytes<float>(row));
+                if (i % 10_000 != 7) continue;
+                some.Write(width);
+                some.Write(System.Runtime.InteropServices.MemoryMarshal.AsBytes<float>(row));
+            }
+        }
+
+        // Both in the group, whose memory then is all that either has for its files.
+        (CommandRun? built, string reason) = await CommandProcess.RunInMemoryAsync(Limit, "index", "import", vectors, "--output", index, "--quiet");
+        if (built is null) Assert.Ignore(reason);
+        Assert.That(built!.ExitCode, Is.Zero, built.Error);
+        File.Delete(vectors);
+        string[] search = ["search", "--index", index, "--query-embeddings", queries, "--depth", "5"];
+        (CommandRun? run, _) = await CommandProcess.RunInMemoryAsync(Limit, [.. search, "--skip-checksums"]);
+        Assert.That(run!.ExitCode, Is.Zero, run.Error);
+        Assert.That(run.Error, Does.Contain("search"), "progress is shown");
+        Assert.That(run.Output.Trim().Split('\n').Where(line => line.Split(' ')[3] == "1").Select(line => line.Split(' ')[2]),
+            Is.EqualTo(Enumerable.Range(0, 10).Select(i => $"{10_000 * i + 7}")));
+        Assert.That((await Done([.. search, "--skip-checksums"])).Output, Is.EqualTo(run.Output));
+    }
+
     private string Fvecs(string name, params float[][] rows)
     {
         byte[] bytes = [.. rows.SelectMany(row => System.BitConverter.GetBytes(row.Length).Concat(row.SelectMany(System.BitConverter.GetBytes)))];
@@ -219,6 +273,8 @@ internal sealed class DenseSearchTests
     [TestCase("give one of --queries PATH", "--index", "i")]
     [TestCase("give one of --queries PATH", "--index", "i", "--queries", "q", "--query", "t")]
     [TestCase("--prefix-dim goes without it", "--index", "i", "--queries", "q", "--prefix-dim", "3", "--scan", "codes")]
+    [TestCase("--pooling goes with --model DIR and --corpus PATH, without --index", "--index", "i", "--queries", "q", "--pooling", "cls")]
+    [TestCase("--skip-checksums goes with --index DIR", "--model", "m", "--corpus", "c", "--queries", "q", "--skip-checksums")]
     [TestCase("--rescore-multiplier goes with --prefix-dim", "--index", "i", "--queries", "q", "--rescore-multiplier", "3")]
     [TestCase("--corpus goes with --query", "--index", "i", "--queries", "q", "--corpus", "c")]
     public async Task OptionsThatDoNotGoTogether_AreNamed(string expected, params string[] options)

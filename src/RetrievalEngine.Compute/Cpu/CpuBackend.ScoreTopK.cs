@@ -3,6 +3,7 @@ using System.Numerics;
 using System.Runtime.Intrinsics;
 using System.Threading;
 using RetrievalEngine.Compute.Cpu.Gemm;
+using RetrievalEngine.Compute.Cpu.Scan;
 
 namespace RetrievalEngine.Compute.Cpu;
 
@@ -114,6 +115,9 @@ public sealed unsafe partial class CpuBackend
                 byte* rows = plan.Rows + first * plan.Stride;
                 switch (plan.DType)
                 {
+                    case DType.F32 when plan.Queries == 1:
+                        RowScan.Multiply(rows, plan.Stride, count, queries, plan.D, scores);
+                        break;
                     case DType.F32:
                         Multiply<FloatF32>(rows, plan.Stride, count, scores);
                         break;

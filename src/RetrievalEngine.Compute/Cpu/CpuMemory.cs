@@ -34,6 +34,9 @@ public sealed unsafe class CpuMemory : DeviceMemory
         }
     }
 
+    /// <summary>Whether it is part of a file.</summary>
+    internal bool IsMapped => _file is not null;
+
     /// <summary><paramref name="count"/> elements of <paramref name="elementSize"/> bytes from byte <paramref name="offset"/> on.</summary>
     internal Span<T> Span<T>(long offset, long count, int elementSize)
         where T : unmanaged

@@ -1,6 +1,7 @@
 using System;
 using System.Threading.Tasks;
 using RetrievalEngine.Compute.Cpu.Gemm;
+using RetrievalEngine.Compute.Cpu.Scan;
 
 namespace RetrievalEngine.Compute.Cpu;
 
@@ -52,13 +53,27 @@ public static unsafe class HostRows
         });
     }
 
+    /// <summary>Asks the system to read the pages of mapped <paramref name="rows"/> from now on, while others are scanned.</summary>
+    public static void Prefetch(Tensor rows) => Advise(rows, HostMemory.WillNeed);
+
+    /// <summary>Gives the pages of mapped <paramref name="rows"/> back, which are read again when they are touched. Memory that is not mapped stays.</summary>
+    public static void GiveBack(Tensor rows) => Advise(rows, HostMemory.DoNotNeed);
+
+    /// <summary>Whether rows come from a file, as the system has room for them.</summary>
+    public static bool AreMapped(Tensor rows) => rows.Memory is CpuMemory { IsMapped: true };
+
+    private static void Advise(Tensor rows, int advice)
+    {
+        if (rows.Memory is CpuMemory { IsMapped: true } memory) HostMemory.AdvisePages(memory.Pointer + rows.Offset, rows.Bytes, advice);
+    }
+
     private static float Product(float* query, byte* row, DType dtype, long d)
     {
         float score;
         switch (dtype)
         {
             case DType.F32:
-                DotKernel.Multiply<FloatF32>(row, 0, 1, query, 1, d, &score, 1);
+                RowScan.Multiply(row, 0, 1, query, d, &score);
                 break;
             case DType.BF16:
                 DotKernel.Multiply<FloatBF16>(row, 0, 1, query, 1, d, &score, 1);

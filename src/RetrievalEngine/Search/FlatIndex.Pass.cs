@@ -107,6 +107,9 @@ public sealed partial class FlatIndex
             Tensor rowsOut = _arena.Allocate(new Shape(count, k), DType.I64);
             backend.Upload(queries, queriesIn);
             long firstRow = 0, total = _index.Rows;
+            // More than memory holds is read once a pass, the next block while one is scanned, and none of it is kept.
+            bool streams = backend.FreeBytes is null
+                && shards.Where(static shard => HostRows.AreMapped(shard.Rows)).Sum(static shard => shard.Rows.Bytes) > _index.MemoryBytes / 2;
             foreach (VectorShard shard in shards)
             {
                 long n = shard.Rows.Shape[0], most = PieceRows(shard);
@@ -114,10 +117,12 @@ public sealed partial class FlatIndex
                 {
                     _check();
                     long piece = Math.Min(most, n - start);
-                    Tensor some = shard.Rows.Slice(start, piece);
+                    Tensor some = shard.Rows.Slice(start, piece), read = some;
+                    if (streams && start + piece < n) HostRows.Prefetch(shard.Rows.Slice(start + piece, Math.Min(most, n - start - piece)));
                     if (shard.IsBinary) some = Widened(some);
                     backend.ScoreTopK(queriesIn, some, Part(shard.Scales, start, piece), Part(shard.Terms, start, piece), firstRow + start, scoresOut, rowsOut,
                         merge: firstRow + start > 0);
+                    if (streams) HostRows.GiveBack(read);
                     _options.Progress?.Report(new ProgressUpdate("search", firstRow + start + piece, total, "vectors"));
                 }
 

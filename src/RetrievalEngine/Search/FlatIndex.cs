@@ -82,6 +82,9 @@ public sealed partial class FlatIndex
     /// <summary>Vectors in all shards, those included that are not searched.</summary>
     public long Rows { get; }
 
+    /// <summary>Bytes of memory that the process may use, mapped files included: more than half of it is not kept of the rows.</summary>
+    internal long MemoryBytes { get; init; } = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+
     /// <summary>Blocks of rows that a search passes over one after the other.</summary>
     public int Blocks => _shards.Length;
 
