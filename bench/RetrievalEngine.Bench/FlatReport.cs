@@ -11,8 +11,8 @@ using RetrievalEngine.Search;
 namespace RetrievalEngine.Bench;
 
 /// <summary>
-/// <c>flat [ROWSxDIMENSIONS …] [--quick] [--threads N] [--peer FILE]</c>: exact search in an index on disk, milliseconds a query beside faiss's IndexFlatIP in the
-/// same run, where Debian's python3-faiss and <c>../shared/peers/flat_faiss.py</c> (or FILE) are.
+/// <c>flat [ROWSxDIMENSIONS …] [--quick] [--threads N] [--peer FILE]</c>: exact search in an index on disk, milliseconds a query beside faiss's IndexFlatIP in
+/// the same run, where Debian's python3-faiss and <c>../shared/peers/flat_faiss.py</c> (or FILE) are.
 /// </summary>
 internal static class FlatReport
 {
@@ -44,7 +44,8 @@ internal static class FlatReport
 
     private static void Report(string folder, string set, long rows, int dimensions, int[] threads, bool isQuick, string peer)
     {
-        VectorSource source = new("random", rows, dimensions, static row => row.ToString(s_culture), (first, vectors) => Fill(vectors, dimensions, (int)first + 1));
+        VectorSource source = new("random", rows, dimensions, static row => row.ToString(s_culture),
+            (first, vectors) => Fill(vectors, dimensions, (int)first + 1));
         foreach (VectorStorage storage in (VectorStorage[])[VectorStorage.Float32, VectorStorage.Float16, VectorStorage.Int8])
             IndexBuilder.Import(source, Path.Combine(folder, storage.ToString()), Metric.InnerProduct, storage, hasCodes: storage == VectorStorage.Float32);
         float[] queries = new float[2048 * dimensions];
@@ -56,9 +57,10 @@ internal static class FlatReport
             using CpuBackend cpu = new(count);
             double bandwidth = Peak.Read(count), peak = Peak.Fma(count);
             Console.WriteLine(string.Create(s_culture, $"\n{set}, {cpu.Name}; {bandwidth / 1e9:f1} GB/s, {peak / 1e9:f0} GFLOP/s"));
-            Console.WriteLine($"{"storage",-9}{"scan",-6}{"queries",8}{"k",6}{"ms/query",10}{"GB/s",8}{"of read",9}{"of peak",9}{"proven",8}{"cand.",8}{"faiss",10}{"ratio",7}");
-            foreach ((VectorStorage storage, ScanKind scan) in ((VectorStorage, ScanKind)[])[(VectorStorage.Float32, ScanKind.Full), (VectorStorage.Float32, ScanKind.Codes),
-                (VectorStorage.Float16, ScanKind.Full), (VectorStorage.Int8, ScanKind.Full)])
+            Console.WriteLine($"{"storage",-9}{"scan",-6}{"queries",8}{"k",6}{"ms/query",10}{"GB/s",8}{"of read",9}{"of peak",9}"
+                + $"{"proven",8}{"cand.",8}{"faiss",10}{"ratio",7}");
+            foreach ((VectorStorage storage, ScanKind scan) in ((VectorStorage, ScanKind)[])
+                [(VectorStorage.Float32, ScanKind.Full), (VectorStorage.Float32, ScanKind.Codes), (VectorStorage.Float16, ScanKind.Full), (VectorStorage.Int8, ScanKind.Full)])
             {
                 using IndexStore store = IndexStore.Open(Path.Combine(folder, storage.ToString()));
                 FlatIndex index = store.CreateIndex(cpu);
@@ -70,8 +72,8 @@ internal static class FlatReport
         }
     }
 
-    private static void Line(FlatIndex index, VectorStorage storage, ScanKind scan, ReadOnlyMemory<float> queries, int batch, int k, double bandwidth, double peak,
-        Dictionary<(int, int), double> faiss)
+    private static void Line(FlatIndex index, VectorStorage storage, ScanKind scan, ReadOnlyMemory<float> queries, int batch, int k, double bandwidth,
+        double peak, Dictionary<(int, int), double> faiss)
     {
         SearchOptions options = new() { Scan = scan };
         SearchResults results = index.Search(queries.Span, k, options);
@@ -84,7 +86,8 @@ internal static class FlatReport
             ? string.Create(s_culture, $"{theirs,10:f3}{theirs / (seconds * 1e3 / batch),7:f2}")
             : $"{"-",10}{"-",7}";
         Console.WriteLine(string.Create(s_culture,
-            $"{storage,-9}{scan,-6}{batch,8}{k,6}{seconds * 1e3 / batch,10:f3}{bytes / seconds / 1e9,8:f1}{bytes / seconds / bandwidth,9:f3}{flops / seconds / peak,9:f3}{proven,8}{candidates,8}{peer}"));
+            $"{storage,-9}{scan,-6}{batch,8}{k,6}{seconds * 1e3 / batch,10:f3}{bytes / seconds / 1e9,8:f1}{bytes / seconds / bandwidth,9:f3}")
+            + string.Create(s_culture, $"{flops / seconds / peak,9:f3}{proven,8}{candidates,8}{peer}"));
     }
 
     /// <summary>Milliseconds a query of faiss by batch and k; says why where there are none.</summary>
@@ -97,7 +100,8 @@ internal static class FlatReport
             return times;
         }
 
-        ProcessStartInfo start = new("/usr/bin/python3", [peer, "--threads", threads.ToString(s_culture), "--sets", set, .. isQuick ? (string[])["--quick"] : []])
+        string[] options = [peer, "--threads", threads.ToString(s_culture), "--sets", set, .. isQuick ? (string[])["--quick"] : []];
+        ProcessStartInfo start = new("/usr/bin/python3", options)
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,

@@ -46,7 +46,8 @@ internal sealed record DenseSearch(string Index, string? Model, string? Adapter,
         using TextEncoder encoder = TextEncoder.Load(backend, Model!, Adapter, contract);
         (string[] ids, float[] vectors) = Encode(encoder, queries, quiet, progress, stop);
         RunFile run = new(Tag);
-        foreach (RankedQuery query in CorpusSearch.Rank(backend, encoder, corpus, ids, vectors, Depth, Options, progress: progress, cancellation: stop))
+        IEnumerable<(string, string)> passages = corpus.Select(d => (d.Id, contract.FormatPassage(d.Title, d.Text)));
+        foreach (RankedQuery query in CorpusSearch.Rank(backend, encoder, passages, ids, vectors, Depth, Options, progress: progress, cancellation: stop))
             run.Add(query.QueryId, query.Hits.Select(static h => new ScoredDocument(h.DocId, h.Score)));
         return run;
     }
@@ -115,7 +116,8 @@ internal sealed record DenseSearch(string Index, string? Model, string? Adapter,
         if (proven + rescanned > 0 && !quiet)
         {
             Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"{proven:N0} of {ids.Length:N0} queries proven exact by the bounds of their scan, {rescanned:N0} rescanned; {candidates / (double)ids.Length:N1} candidates a query"));
+                $"{proven:N0} of {ids.Length:N0} queries proven exact by the bounds of their scan, {rescanned:N0} rescanned; ")
+                + string.Create(CultureInfo.InvariantCulture, $"{candidates / (double)ids.Length:N1} candidates a query"));
         }
 
         return run;

@@ -184,14 +184,14 @@ internal sealed class ScoreTopKTests(TestBackend backend)
         using GuardedTensors t = new(backend.Device.Value, backend.Alignment);
         t.Add("q", new Shape(2, 4), DType.F32, new byte[32]);
         t.Add("rows", new Shape(3, 4), DType.F32, new byte[48]);
-        t.Add("wide", new Shape(3, 5), DType.F32, new byte[60]);
+        t.Add("narrow", new Shape(3, 3), DType.F32, new byte[36]);
         t.Add("bytes", new Shape(3, 4), DType.I8, new byte[12]);
         t.Add("scales", new Shape(3), DType.F32, new byte[12]);
         t.Add("scores", new Shape(2, 1), DType.F32, new byte[8]);
         t.Add("ids", new Shape(2, 1), DType.I64, new byte[16]);
         t.Add("ids2", new Shape(2, 2), DType.I64, new byte[32]);
         IBackend b = backend.Device.Value;
-        Assert.That(() => b.ScoreTopK(t["q"], t["wide"], default, default, 0, t["scores"], t["ids"], false), Throws.ArgumentException);
+        Assert.That(() => b.ScoreTopK(t["q"], t["narrow"], default, default, 0, t["scores"], t["ids"], false), Throws.ArgumentException);
         Assert.That(() => b.ScoreTopK(t["q"], t["rows"], t["scales"].Slice(0, 2), default, 0, t["scores"], t["ids"], false), Throws.ArgumentException);
         Assert.That(() => b.ScoreTopK(t["q"], t["rows"], default, t["scales"].Slice(0, 2), 0, t["scores"], t["ids"], false), Throws.ArgumentException);
         Assert.That(() => b.ScoreTopK(t["q"], t["bytes"], default, default, 0, t["scores"], t["ids"], false), Throws.ArgumentException);

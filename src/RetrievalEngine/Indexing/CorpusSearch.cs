@@ -5,7 +5,6 @@ using System.Runtime.InteropServices;
 using System.Threading;
 using System.Threading.Tasks;
 using RetrievalEngine.Compute;
-using RetrievalEngine.Data;
 using RetrievalEngine.Encoding;
 using RetrievalEngine.Search;
 
@@ -25,7 +24,7 @@ public static class CorpusSearch
     /// </summary>
     /// <param name="backend">What scores.</param>
     /// <param name="encoder">The model, on the same backend.</param>
-    /// <param name="corpus">The documents, read once; their ids are unique, which <see cref="Corpus"/> makes sure of.</param>
+    /// <param name="passages">Ids, unique, and texts that <see cref="EncodingContract.FormatPassage"/> has made; read once.</param>
     /// <param name="queryIds">Ids of the queries.</param>
     /// <param name="queries">Their vectors [Q, dimensions], as the encoder gave them.</param>
     /// <param name="depth">Documents a query, at most.</param>
@@ -34,13 +33,13 @@ public static class CorpusSearch
     /// <param name="progress">Told after each chunk.</param>
     /// <param name="cancellation">Stops between two batches of passages.</param>
     /// <exception cref="InputException">A passage cannot be encoded, or more results are asked for than memory is meant to hold.</exception>
-    public static IReadOnlyList<RankedQuery> Rank(IBackend backend, TextEncoder encoder, IEnumerable<Document> corpus, IReadOnlyList<string> queryIds,
+    public static IReadOnlyList<RankedQuery> Rank(IBackend backend, TextEncoder encoder, IEnumerable<(string Id, string Text)> passages, IReadOnlyList<string> queryIds,
         float[] queries, int depth, RankOptions? options = null, int chunk = DefaultChunk, IProgress<ProgressUpdate>? progress = null,
         CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(backend);
         ArgumentNullException.ThrowIfNull(encoder);
-        ArgumentNullException.ThrowIfNull(corpus);
+        ArgumentNullException.ThrowIfNull(passages);
         ArgumentNullException.ThrowIfNull(queryIds);
         ArgumentNullException.ThrowIfNull(queries);
         ArgumentOutOfRangeException.ThrowIfLessThan(depth, 1);
@@ -59,10 +58,10 @@ public static class CorpusSearch
         List<string> ids = [];
         using Arena arena = new(backend);
         Tensor queriesIn = arena.Allocate(new Shape(count, dimensions)), scores = arena.Allocate(new Shape(count, k));
-        Tensor rows = arena.Allocate(new Shape(count, k), DType.I64), passages = arena.Allocate(new Shape(chunk, dimensions));
+        Tensor rows = arena.Allocate(new Shape(count, k), DType.I64), block = arena.Allocate(new Shape(chunk, dimensions));
         backend.Upload<float>(wanted, queriesIn);
-        using IEnumerator<Document[]> chunks = corpus.Where(d => options.Filter is not { } some || some.Contains(d.Id)).Chunk(chunk).GetEnumerator();
-        Task<(Document[] Documents, TokenizedTexts Texts)?> next = PrepareAsync(encoder, chunks, cancellation);
+        using IEnumerator<(string Id, string Text)[]> chunks = passages.Where(p => options.Filter is not { } some || some.Contains(p.Id)).Chunk(chunk).GetEnumerator();
+        Task<(string[] Ids, TokenizedTexts Texts)?> next = PrepareAsync(encoder, chunks, cancellation);
         try
         {
             while (next.GetAwaiter().GetResult() is { } part)
@@ -70,10 +69,10 @@ public static class CorpusSearch
                 next = PrepareAsync(encoder, chunks, cancellation);
                 float[] vectors = encoder.Encode(part.Texts, cancellation);
                 if (scales) UnitLength.Scale(vectors, dimensions);
-                Tensor some = passages.Slice(0, part.Documents.Length);
+                Tensor some = block.Slice(0, part.Ids.Length);
                 backend.Upload<float>(vectors, some);
                 backend.ScoreTopK(queriesIn, some, default, default, ids.Count, scores, rows, merge: ids.Count > 0);
-                ids.AddRange(part.Documents.Select(static d => d.Id));
+                ids.AddRange(part.Ids);
                 progress?.Report(new ProgressUpdate("encode and search", ids.Count, 0, "passages"));
             }
         }
@@ -98,12 +97,11 @@ public static class CorpusSearch
     }
 
     /// <summary>Reads and tokenises the next passages while the model works on those before; null at the end.</summary>
-    private static Task<(Document[] Documents, TokenizedTexts Texts)?> PrepareAsync(TextEncoder encoder, IEnumerator<Document[]> chunks,
-        CancellationToken cancellation) => Task.Run<(Document[], TokenizedTexts)?>(() =>
+    private static Task<(string[] Ids, TokenizedTexts Texts)?> PrepareAsync(TextEncoder encoder, IEnumerator<(string Id, string Text)[]> chunks,
+        CancellationToken cancellation) => Task.Run<(string[], TokenizedTexts)?>(() =>
     {
         if (!chunks.MoveNext()) return null;
-        Document[] some = chunks.Current;
-        return (some, encoder.Tokenize([.. some.Select(d => encoder.Contract.FormatPassage(d.Title, d.Text))], EncodingSide.Passage,
-            [.. some.Select(static d => d.Id)], cancellation));
+        string[] ids = [.. chunks.Current.Select(static p => p.Id)];
+        return (ids, encoder.Tokenize([.. chunks.Current.Select(static p => p.Text)], EncodingSide.Passage, ids, cancellation));
     }, cancellation);
 }
