@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.CommandLine;
 using System.Globalization;
 using System.Linq;
+using System.Security.Cryptography;
 using System.Threading.Tasks;
 using RetrievalEngine.Checkpoints;
 using RetrievalEngine.Compute;
@@ -18,6 +19,7 @@ namespace RetrievalEngine.Cli;
 internal static class RerankCommand
 {
     private const int DefaultDepth = 100;
+    private const string JournalSuffix = ".unfinished";
 
     private const string Help = """
         Scores the best documents of each query of a run again, each together with the query, and writes them as a new run.
@@ -30,7 +32,8 @@ internal static class RerankCommand
         The model is a folder of *ForSequenceClassification with one label (what `retrieval train --task reranker` writes, sentence-transformers' cross-encoders),
         or a base with a PEFT adapter that holds the score head (RankLLaMA). How query and passage become one sequence is what training wrote beside it, else of an
         encoder the tokenizer's pair, of a decoder "query: Q document: TITLE TEXT"; presets and options change it. A score is the head's output as it is.
-        Documents below --depth are left out. Of a decoder the tokens that a query's sequences begin with are computed once.
+        Documents below --depth are left out. Finished queries stand in OUTPUT.unfinished until all are: stopped (Ctrl-C, kill, full disk), the same command goes on.
+        Of a decoder the tokens that a query's sequences begin with are computed once.
         """;
 
     /// <summary>Makes the verb.</summary>
@@ -66,19 +69,44 @@ internal static class RerankCommand
             Dictionary<string, string> texts = Queries.Read(parsed.GetRequiredValue(queries)).ToDictionary(q => q.Id, q => q.Text);
             using IBackend backend = device.Create(parsed, isQuiet);
             MemoryReport.Check(backend, isQuiet, () => MemoryPlan.Of(backend, folder, adapterFolder is null ? null : AdapterConfig.Load(adapterFolder), tokens));
+            int best = parsed.GetValue(depth) ?? DefaultDepth;
+            string path = parsed.GetRequiredValue(output);
             RerankSummary summary = ProgressDisplay.Run(isQuiet, progress =>
             {
                 RerankContract made = RerankContractResolver.For(folder, adapterFolder, contract.ReadPairs(parsed), progress, stop);
                 using DocumentLookup documents = DocumentLookup.Open(parsed.GetRequiredValue(corpus));
                 using CrossEncoder encoder = CrossEncoder.Load(backend, folder, adapterFolder, made, tokens);
-                return new Reranker(encoder, documents.Find).Rerank(found, texts, parsed.GetValue(depth) ?? DefaultDepth, progress, stop);
+                Reranker reranker = new(encoder, documents.Find);
+                reranker.Check(found, texts, best);
+                // A device (/dev/stdout) has no place beside it.
+                using RerankJournal? journal = path.StartsWith("/dev/", StringComparison.Ordinal) ? null
+                    : RerankJournal.Open(path + JournalSuffix, Identity(made, found, texts, best, documents.ContentHash, backend));
+                RerankSummary reranked = reranker.Rerank(found, texts, best, journal, progress, stop);
+                reranked.Run.Write(path, parsed.GetValue(runFormat));
+                journal?.Delete();
+                return reranked;
             });
-            summary.Run.Write(parsed.GetRequiredValue(output), parsed.GetValue(runFormat));
             if (!isQuiet) Warn(summary, found, texts);
-            Print(summary, parsed.GetRequiredValue(output), backend, parsed.GetValue(json));
+            Print(summary, path, backend, parsed.GetValue(json));
             return Task.FromResult(ExitCodes.Done);
         });
         return command;
+    }
+
+    /// <summary>What decides the scores: an unfinished reranking of anything else is not gone on with.</summary>
+    private static string Identity(RerankContract contract, RunFile run, Dictionary<string, string> queries, int depth, string corpusHash, IBackend backend)
+    {
+        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        ContentHash.Append(hash, contract.ToJson().ToJsonString());
+        ContentHash.Append(hash, string.Create(CultureInfo.InvariantCulture, $"depth {depth} corpus {corpusHash} in {backend.ActivationDType}"));
+        foreach (string query in run.QueryIds)
+        {
+            ContentHash.Append(hash, query);
+            ContentHash.Append(hash, queries[query]);
+            foreach (ScoredDocument document in run[query]) ContentHash.Append(hash, string.Create(CultureInfo.InvariantCulture, $"{document.DocId} {document.Score:R}"));
+        }
+
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
     private static void Warn(RerankSummary summary, RunFile found, Dictionary<string, string> queries)
@@ -93,8 +121,9 @@ internal static class RerankCommand
     {
         if (!json)
         {
+            string before = summary.PairsBefore > 0 ? string.Create(CultureInfo.InvariantCulture, $" ({summary.PairsBefore:N0} were there before)") : "";
             Console.Out.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"{summary.Run.QueryIds.Count:N0} queries, {summary.Pairs:N0} pairs, {summary.Tokens:N0} tokens in {summary.Seconds:F1} s on {backend.Name}: {output}"));
+                $"{summary.Run.QueryIds.Count:N0} queries, {summary.Pairs:N0} pairs{before}, {summary.Tokens:N0} tokens in {summary.Seconds:F1} s on {backend.Name}: {output}"));
             return;
         }
 
@@ -104,6 +133,7 @@ internal static class RerankCommand
             writer.WriteString("backend", backend.Name);
             writer.WriteNumber("queries", summary.Run.QueryIds.Count);
             writer.WriteNumber("pairs", summary.Pairs);
+            writer.WriteNumber("pairs_before", summary.PairsBefore);
             writer.WriteNumber("tokens", summary.Tokens);
             writer.WriteNumber("truncated", summary.Truncated);
             writer.WriteNumber("seconds", summary.Seconds);

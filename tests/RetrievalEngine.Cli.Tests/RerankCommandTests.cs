@@ -128,6 +128,38 @@ internal sealed class RerankCommandTests
         Assert.That(encode.Error, Does.Contain("is a reranker"));
     }
 
+    [TestCase("encoder")]
+    [TestCase("decoder")]
+    public async Task RerankKilled_GoesOnAndEndsWithTheSameBytes(string kind)
+    {
+        Assert.That((await CommandRun.Of(Train(kind == "encoder" ? _encoder : _decoder, "trained", lora: false))).ExitCode, Is.Zero);
+        const int Many = 3000;
+        _queries = _files.Write("many.jsonl", string.Concat(Enumerable.Range(0, Many).Select(i => $$"""{"_id":"q{{i}}","text":"query {{i}}"}""" + "\n")));
+        _run = _files.Write("many.run", string.Concat(Enumerable.Range(0, Many).SelectMany(q => Enumerable.Range(0, 6).Select(i => $"q{q} Q0 d{i} {i + 1} {10 - i} bm25\n"))));
+        string[] whole = Rerank("whole.run", ["--model", _files.PathOf("trained")]), killed = Rerank("killed.run", ["--model", _files.PathOf("trained")]);
+        Assert.That((await CommandRun.Of(whole)).ExitCode, Is.Zero);
+        string journal = _files.PathOf("killed.run.unfinished");
+        using (Process process = CommandProcess.Start(killed))
+        {
+            while (!process.HasExited && (!File.Exists(journal) || ReadShared(journal).Length < 20)) Thread.Sleep(1);
+            process.Kill(entireProcessTree: true);
+            await process.WaitForExitAsync();
+        }
+
+        Assert.That(File.Exists(_files.PathOf("killed.run")), Is.False);
+        // What a full disk or a crash leaves of a line is not believed.
+        await File.AppendAllTextAsync(journal, "[\"q2999\",[\"d0\"");
+        CommandRun resumed = await CommandRun.Of(killed);
+        Assert.Multiple(() =>
+        {
+            Assert.That(resumed.Output, Does.Contain("were there before"), resumed.Error);
+            Assert.That(File.ReadAllText(_files.PathOf("killed.run")), Is.EqualTo(File.ReadAllText(_files.PathOf("whole.run"))));
+            Assert.That(File.Exists(journal), Is.False);
+        });
+        await File.WriteAllTextAsync(journal, "\"another reranking\"\n[\"q0\",[\"d5\"],[99]]\n");
+        Assert.That((await CommandRun.Of(killed)).Output, Does.Not.Contain("before"), "that of something else is dropped");
+    }
+
     [Test]
     public async Task Merged_RanksAsBaseAndAdapter([Values] bool decoder)
     {

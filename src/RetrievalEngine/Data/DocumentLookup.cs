@@ -13,6 +13,9 @@ public sealed class DocumentLookup : IDisposable
     /// <exception cref="InputException">As there.</exception>
     public static DocumentLookup Open(string path) => new(DocumentStore.Open(path));
 
+    /// <summary>SHA-256 of the file, in hexadecimal.</summary>
+    public string ContentHash => Convert.ToHexStringLower(_store.Hash);
+
     /// <summary>The document <paramref name="id"/>; null where there is none.</summary>
     public Document? Find(string id) => _store.TryGet(id, out Document document) ? document : null;
 

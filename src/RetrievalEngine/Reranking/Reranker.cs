@@ -32,22 +32,29 @@ public sealed class Reranker
     /// <param name="run">What a retriever found.</param>
     /// <param name="queries">Texts of the queries by id.</param>
     /// <param name="depth">Documents a query, at most.</param>
+    /// <param name="journal">Queries that are done are taken from it, and written to it as they are finished; null for none.</param>
     /// <param name="progress">Told the pairs done.</param>
     /// <param name="cancellation">Stops between two batches.</param>
     /// <exception cref="InputException">The run names a query or a document that is not there; nothing was scored.</exception>
-    public RerankSummary Rerank(RunFile run, IReadOnlyDictionary<string, string> queries, int depth, IProgress<ProgressUpdate>? progress = null,
-        CancellationToken cancellation = default)
+    public RerankSummary Rerank(RunFile run, IReadOnlyDictionary<string, string> queries, int depth, RerankJournal? journal = null,
+        IProgress<ProgressUpdate>? progress = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(run);
         ArgumentNullException.ThrowIfNull(queries);
-        (string QueryId, string[] DocIds)[] best = [.. run.QueryIds.Select(id => (id, (string[])[.. run[id].OrderByDescending(d => d.Score).Take(depth).Select(d => d.DocId)]))];
-        Check(best, queries);
+        Check(run, queries, depth);
+        (string QueryId, string[] DocIds)[] best = Best(run, depth);
         long total = best.Sum(query => (long)query.DocIds.Length), pairs = 0, tokens = 0;
         int truncated = 0;
-        RunFile reranked = new(Tag);
+        Dictionary<string, ScoredDocument[]> scored = new(StringComparer.Ordinal);
+        foreach ((string id, _) in best)
+        {
+            if (journal is not null && journal.TryGet(id, out ScoredDocument[] documents)) scored.Add(id, documents);
+        }
+
+        long before = pairs = scored.Values.Sum(documents => (long)documents.Length);
         Stopwatch clock = Stopwatch.StartNew();
-        progress?.Report(new ProgressUpdate(Tag, 0, total, "pairs"));
-        (string QueryId, string[] DocIds)[][] blocks = [.. best.Chunk(QueriesPerBlock)];
+        progress?.Report(new ProgressUpdate(Tag, pairs, total, "pairs"));
+        (string QueryId, string[] DocIds)[][] blocks = [.. best.Where(query => !scored.ContainsKey(query.QueryId)).Chunk(QueriesPerBlock)];
         Task<TokenizedPairs[]>? next = null;
         for (int b = 0; b < blocks.Length; b++)
         {
@@ -63,22 +70,35 @@ public sealed class Reranker
             }, cancellation);
         }
 
-        return new RerankSummary(reranked, pairs, tokens, truncated, clock.Elapsed.TotalSeconds);
+        RunFile reranked = new(Tag);
+        foreach ((string id, _) in best) reranked.Add(id, scored[id].OrderByDescending(document => document.Score));
+        return new RerankSummary(reranked, pairs - before, before, tokens, truncated, clock.Elapsed.TotalSeconds);
 
         Task<TokenizedPairs[]> Prepare((string QueryId, string[] DocIds)[] block) => Task.Run(
             () => Array.ConvertAll(block, query => _encoder.Tokenize(queries[query.QueryId], [.. query.DocIds.Select(id => _find(id)!.Value)], cancellation)), cancellation);
 
-        void Add((string QueryId, string[] DocIds) query, float[] scores) =>
-            reranked.Add(query.QueryId, query.DocIds.Select((id, i) => new ScoredDocument(id, scores[i])).OrderByDescending(d => d.Score));
+        void Add((string QueryId, string[] DocIds) query, float[] scores)
+        {
+            ScoredDocument[] documents = [.. query.DocIds.Select((id, i) => new ScoredDocument(id, scores[i]))];
+            scored.Add(query.QueryId, documents);
+            journal?.Add(query.QueryId, documents);
+        }
     }
 
-    private void Check((string QueryId, string[] DocIds)[] best, IReadOnlyDictionary<string, string> queries)
+    /// <summary>Whether all queries and documents are there that <see cref="Rerank"/> would need.</summary>
+    /// <exception cref="InputException">The run names a query or a document that is not there.</exception>
+    public void Check(RunFile run, IReadOnlyDictionary<string, string> queries, int depth)
     {
-        string[] unknown = [.. best.Select(query => query.QueryId).Where(id => !queries.ContainsKey(id))];
+        ArgumentNullException.ThrowIfNull(run);
+        ArgumentNullException.ThrowIfNull(queries);
+        string[] unknown = [.. run.QueryIds.Where(id => !queries.ContainsKey(id))];
         if (unknown.Length > 0)
             throw new InputException($"{unknown.Length} queries of the run are not among the queries given, the first is \"{unknown[0]}\"; give the queries that were searched with");
-        (string QueryId, string DocId)[] missing = [.. best.SelectMany(query => query.DocIds.Where(id => _find(id) is null).Select(id => (query.QueryId, id)))];
+        (string QueryId, string DocId)[] missing = [.. Best(run, depth).SelectMany(query => query.DocIds.Where(id => _find(id) is null).Select(id => (query.QueryId, id)))];
         if (missing.Length > 0)
             throw new InputException($"{missing.Length} documents of the run are not in the corpus, the first is \"{missing[0].DocId}\" of query \"{missing[0].QueryId}\"; give the corpus that was searched");
     }
+
+    private static (string QueryId, string[] DocIds)[] Best(RunFile run, int depth) =>
+        [.. run.QueryIds.Select(id => (id, (string[])[.. run[id].OrderByDescending(d => d.Score).Take(depth).Select(d => d.DocId)]))];
 }

@@ -46,7 +46,7 @@ internal sealed class RerankDevSet : IDisposable
     public IReadOnlyDictionary<string, double> Evaluate(CrossEncoder encoder, CancellationToken cancellation)
     {
         Reranker reranker = new(encoder, _corpus.Find);
-        return DevMeasures.Of(_qrels, reranker.Rerank(_run, _queries, _depth, progress: null, cancellation).Run, ["mrr@10", "ndcg@10"]);
+        return DevMeasures.Of(_qrels, reranker.Rerank(_run, _queries, _depth, cancellation: cancellation).Run, ["mrr@10", "ndcg@10"]);
     }
 
     /// <inheritdoc/>
