@@ -38,6 +38,28 @@ internal sealed class MineCommandTests
         });
     }
 
+    [Test]
+    public async Task Run_NegativesAreItsBestByScore()
+    {
+        using TemporaryFiles files = new();
+        string corpus = files.Write("corpus.jsonl", Corpus.Replace("\"d4\",\"text\":\"red cat\"", "\"d4\",\"text\":\"bird\"", System.StringComparison.Ordinal));
+        string data = files.Write("train.jsonl", string.Concat(((string[])["q1", "q2"]).Select(q =>
+            $$"""{"query_id":"{{q}}","query":"red cat","positive_passages":[{"docid":"d1","title":"","text":"red cat"}],"negative_passages":[]}""" + "\n")));
+        // In no order, and without the second query.
+        string found = files.Write("found.run", "q1 Q0 d3 1 1 x\nq1 Q0 d2 2 3 x\nq1 Q0 d1 3 2.5 x\nq1 Q0 d4 4 2 x\n");
+        string[] mine = ["mine", "--run", found, "--corpus", corpus, "--train-data", data, "--quiet", "--output", files.PathOf("a")];
+        Assert.That((await CommandRun.Of([.. mine, "--num-negatives", "2"])).ExitCode, Is.Zero);
+        Assert.That(Negatives("a"), Is.EqualTo(new[] { "d2", "d4" }));
+        Assert.That((await CommandRun.Of([.. mine, "--absolute-margin", "1"])).ExitCode, Is.Zero);
+        Assert.That(Negatives("a"), Is.EqualTo(new[] { "d3" }), "at least 1 below the positive's 2.5");
+        files.Write("found.run", "q1 Q0 absent 1 1 x\n");
+        CommandRun bad = await CommandRun.Of(mine);
+        Assert.That((bad.ExitCode, bad.Error.Contains("not in the corpus", System.StringComparison.Ordinal)), Is.EqualTo((ExitCodes.BadInput, true)));
+
+        string?[] Negatives(string output) => [.. JsonDocument.Parse(File.ReadAllLines(files.PathOf(output)).Single()).RootElement.GetProperty("negative_passages").EnumerateArray()
+            .Select(passage => passage.GetProperty("docid").GetString())];
+    }
+
     [TestCase("--queries", "x")]
     [TestCase("--train-data", "x", "--queries", "y", "--qrels", "z")]
     [TestCase("--train-data", "absent.jsonl")]
