@@ -17,7 +17,7 @@ internal sealed class LinearGroup
     }
 
     /// <summary>
-    /// y[i] [T, out] = f(x·Wᵀ + bias + adapter), allocated in <paramref name="arena"/>. <paramref name="seed"/> picks the dropout masks; 0 for none.
+    /// y[i] [T, out] = f(x·Wᵀ + bias + adapter) in the type of x, allocated in <paramref name="arena"/>. <paramref name="seed"/> picks the dropout masks; 0 for none.
     /// </summary>
     public Tensor[] Forward(Tensor x, ulong seed, Arena arena, out Saved saved, Activation activation = Activation.None)
     {
@@ -26,9 +26,9 @@ internal sealed class LinearGroup
         float probability = 0;
         for (int i = 0; i < _linears.Length; i++)
         {
-            y[i] = arena.Allocate(new Shape(x.Shape[0], _linears[i].Outputs), _backend.ActivationDType);
+            y[i] = arena.Allocate(new Shape(x.Shape[0], _linears[i].Outputs), x.DType);
             if (_linears[i].Linear.Lora is not { } lora) continue;
-            s[i] = arena.Allocate(new Shape(x.Shape[0], projections[i].Rank), _backend.ActivationDType);
+            s[i] = arena.Allocate(new Shape(x.Shape[0], projections[i].Rank), x.DType);
             probability = Math.Max(probability, lora.DropoutProbability);
         }
 

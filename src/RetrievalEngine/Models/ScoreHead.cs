@@ -6,7 +6,7 @@ namespace RetrievalEngine.Models;
 
 /// <summary>
 /// What makes a reranker of a backbone: one number a sequence. A linear map of the pooled hidden state, which some families transform first
-/// (dense map, activation, norm). The last map is computed in F32 whatever the layers compute in.
+/// (dense map, activation, norm). All of it is computed in F32, whatever the layers compute in.
 /// </summary>
 public sealed class ScoreHead
 {
@@ -46,17 +46,15 @@ public sealed class ScoreHead
         Norm.Saved normSaved = default;
         if (_dense is not null)
         {
-            sum = _dense.Forward(_backend.Convert(pooled, _backend.ActivationDType, arena), seed, arena, out denseSaved)[0];
-            hidden = arena.Allocate(sum.Shape, _backend.ActivationDType);
+            sum = _dense.Forward(pooled, seed, arena, out denseSaved)[0];
+            hidden = arena.Allocate(sum.Shape);
             _backend.ActivationForward(sum, _activation, hidden);
             if (_norm is not null)
             {
-                Tensor normed = arena.Allocate(sum.Shape, _backend.ActivationDType);
+                Tensor normed = arena.Allocate(sum.Shape);
                 normSaved = _norm.Forward(hidden, residual: default, sum: default, normed, arena);
                 hidden = normed;
             }
-
-            hidden = _backend.Convert(hidden, DType.F32, arena);
         }
 
         Tensor scores = arena.Allocate(new Shape(pooled.Shape[0], 1));
@@ -74,12 +72,11 @@ public sealed class ScoreHead
         _backend.MatMul(dScores, _weight.Value, dPooled);
         if (_dense is not null)
         {
-            Tensor d = scratch.Allocate(dPooled.Shape, _backend.ActivationDType), dInput = scratch.Allocate(dPooled.Shape, _backend.ActivationDType);
-            _backend.Cast(dPooled, d);
+            Tensor d = scratch.Allocate(dPooled.Shape);
+            _backend.Copy(dPooled, d);
             _norm?.Backward(d, saved.Norm, d, accumulate: false);
             _backend.ActivationBackward(d, saved.Sum, _activation, d);
-            _dense.Backward([d], saved.Dense, dInput, accumulate: false);
-            _backend.Cast(dInput, dPooled);
+            _dense.Backward([d], saved.Dense, dPooled, accumulate: false);
         }
 
         scratch.Release(mark);
