@@ -45,7 +45,7 @@ public sealed partial class FlatIndex
     /// <param name="originals">The same rows in host memory, from which candidates are scored; needed where <paramref name="shards"/> are on a device, for
     /// distances and prefixes.</param>
     /// <param name="codes">The same rows as <see cref="ScanCodes"/> has them, whose terms are the errors; none where a search always reads the vectors. Not for
-    /// distances.</param>
+    /// distances, nor on a device.</param>
     /// <exception cref="ArgumentException">A shard has another shape or type.</exception>
     public FlatIndex(IBackend backend, int dimensions, IReadOnlyList<VectorShard> shards, Metric metric = Metric.InnerProduct,
         IReadOnlyList<VectorShard>? originals = null, IReadOnlyList<VectorShard>? codes = null)
@@ -65,6 +65,8 @@ public sealed partial class FlatIndex
         if (_originals.Sum(static shard => shard.Rows.Shape[0]) != Rows) throw new ArgumentException("they have not as many rows", nameof(originals));
         if (_codes.Length > 0 && (_codes.Sum(static shard => shard.Rows.Shape[0]) != Rows || metric == Metric.L2))
             throw new ArgumentException("they have not as many rows, or the metric is that of distances", nameof(codes));
+        if (_codes.Length > 0 && backend.FreeBytes is not null)
+            throw new ArgumentException("codes are scanned on the host; a device bounds the scores of its rows by itself", nameof(codes));
         _firstRows = new long[_originals.Length];
         for (int i = 1; i < _firstRows.Length; i++) _firstRows[i] = _firstRows[i - 1] + _originals[i - 1].Rows.Shape[0];
         // Rows that come to a device from the host in every pass, and rows on the host, are passed over once for all queries.

@@ -22,8 +22,14 @@ internal sealed class SearchQueue(int dimensions, SearchQueue.Scan scan)
     /// <summary>Searches for all; <c>check</c> throws when nobody waits any more.</summary>
     public delegate SearchResults Scan(ReadOnlySpan<float> queries, int k, SearchOptions options, Action check);
 
-    /// <summary>Scans made so far.</summary>
-    public long Scans { get; private set; }
+    /// <summary>Callers that wait for a scan to begin.</summary>
+    public int Waiting
+    {
+        get
+        {
+            lock (_lock) return _waiting.Count;
+        }
+    }
 
     /// <summary>As <see cref="FlatIndex.Search"/>.</summary>
     public SearchResults Search(ReadOnlySpan<float> queries, int k, SearchOptions options, CancellationToken cancellation)
@@ -85,8 +91,6 @@ internal sealed class SearchQueue(int dimensions, SearchQueue.Scan scan)
                 together.Add(waiter);
                 _waiting.RemoveAt(i--);
             }
-
-            Scans++;
         }
 
         try
