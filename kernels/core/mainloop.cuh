@@ -1,6 +1,6 @@
 // The main loop of every matrix product: sums [M, N] = Σ over K segments of op(a) · op(b), on tensor cores with float32 sums.
 //
-// A list of segments in place of one pair of matrices is what products have in common: an F32 operand is two bf16 planes and its product three segments; LoRA's
+// A list of segments in place of one pair of matrices is what products have in common: an F32 operand is three bf16 planes and its product six segments; LoRA's
 // s · Bᵀ and ds · A are segments behind or before those of the frozen weight; the gradient of a shared input has segments for every projection.
 //
 // Tiles of k go through a ring of shared memory filled by cp.async; fragments are loaded one k16 step ahead of the tensor cores; one barrier a tile. Every

@@ -9,7 +9,7 @@
 // Numbers of storage types, as C#'s enum DType.
 constexpr int kF32 = 0, kF16 = 1, kBF16 = 2;
 
-// Of one launch: eight projections in three parts of two operands each, and one product more than projections.
+// Of one launch: four projections in six parts of two operands each; eight products and one more.
 constexpr int kMaxSegments = 48, kMaxProducts = 9;
 
 struct Product {

@@ -28,7 +28,6 @@ internal sealed class CudaTrainTests
     [TearDown]
     public void TearDown() => _files.Dispose();
 
-    [TestCase("float32", true, 1e-5)]
     [TestCase("bfloat16", true, 0.01)]
     [TestCase("bfloat16", false, 0.01)]
     [TestCase("float16", true, 0.003)]

@@ -11,7 +11,7 @@ namespace RetrievalEngine.TestKit;
 /// <param name="Device">The backend, made when first asked for and shared by all tests.</param>
 public sealed record TestBackend(string Name, string Family, int Alignment, Lazy<IBackend> Device)
 {
-    /// <summary>Relative error of sums of products beyond float32's: operands split into two bf16 each, or a tensor core's way of adding.</summary>
+    /// <summary>Relative error of sums of products beyond float32's: operands split into several of bf16, and a tensor core's way of adding.</summary>
     public double ProductError { get; init; }
 
     /// <summary>Relative error of an op that keeps a value between its products in the activation type: attention's probabilities, an adapter's x·Aᵀ.</summary>
