@@ -42,4 +42,17 @@ internal sealed class SentencePairsTests
         Assert.That(() => SentencePairs.Read(folder.Write("pairs", content)), Throws.InstanceOf<InputException>().With.Message.Contains(sentence));
         Assert.That(() => SentencePairs.Read(Path.Combine(folder.Path, "absent")), Throws.InstanceOf<InputException>());
     }
+
+    [TestCase("{\"sentence1\":\"a, b\",\"sentence2\":\"c\",\"score\":2.5}\n{\"sentence1\":\"d\",\"sentence2\":\"e\",\"score\":-1}\n")]
+    [TestCase("sentence1,sentence2,score\n\"a\"\"b\",c,2.5\nd,e,1\n")]
+    [TestCase("2.5\ta, b\tc\n-1\td\te\n")]
+    public void Read_Damaged_NeverThrowsAnythingElse(string content)
+    {
+        using TempFolder folder = new();
+        Fuzz.Run(System.Text.Encoding.UTF8.GetBytes(content), bytes =>
+        {
+            File.WriteAllBytes(folder.File("pairs"), bytes);
+            SentencePairs.Read(folder.File("pairs"));
+        });
+    }
 }

@@ -7,6 +7,7 @@ using RetrievalEngine.Compute;
 using RetrievalEngine.Compute.Cpu;
 using RetrievalEngine.Data;
 using RetrievalEngine.Encoding;
+using RetrievalEngine.Evaluation;
 using RetrievalEngine.Models;
 using RetrievalEngine.Reranking;
 using RetrievalEngine.TestKit;
@@ -117,6 +118,39 @@ internal sealed class CrossEncoderTests
         Assert.That(RerankContractResolver.For(_folder.Path, null, new RerankOverrides()), Is.EqualTo(contract));
         File.WriteAllText(_folder.File(RerankContract.FileName), "{\"version\": 2}");
         Assert.That(() => RerankContract.Load(_folder.File(RerankContract.FileName)), Throws.InstanceOf<InputException>().With.Message.Contains("version"));
+    }
+
+    [Test]
+    public void ADamagedContractOrJournal_IsRefusedOrDropped()
+    {
+        new RerankContract { Layout = PairLayout.Joined, QueryPrefix = "q: ", MaxLength = 40, EosTokenId = 2, AppendEosToken = true }.Save(_folder.Path);
+        string contract = _folder.File(RerankContract.FileName), journal = _folder.File("journal");
+        Fuzz.Run(File.ReadAllBytes(contract), bytes =>
+        {
+            File.WriteAllBytes(contract, bytes);
+            RerankContract.Load(contract);
+        });
+        using (RerankJournal written = RerankJournal.Open(journal, "this"))
+        {
+            written.Add("q1", [new ScoredDocument("d1", 1.5f), new ScoredDocument("d\"2", -2)]);
+            written.Add("q2", []);
+        }
+
+        byte[] whole = File.ReadAllBytes(journal);
+        Random random = new(1);
+        for (int round = 0; round < 300; round++)
+        {
+            byte[] damaged = [.. whole[..random.Next(whole.Length + 1)]];
+            if (damaged.Length > 0) damaged[random.Next(damaged.Length)] = (byte)random.Next(256);
+            File.WriteAllBytes(journal, damaged);
+            using RerankJournal read = RerankJournal.Open(journal, "this");
+            Assert.That(read.Count, Is.InRange(0, 2));
+        }
+
+        File.WriteAllBytes(journal, whole);
+        using RerankJournal same = RerankJournal.Open(journal, "this");
+        Assert.That(same.TryGet("q1", out ScoredDocument[] documents), Is.True);
+        Assert.That(documents, Is.EqualTo(new[] { new ScoredDocument("d1", 1.5), new ScoredDocument("d\"2", -2) }));
     }
 
     private CrossEncoder Create(CpuBackend backend, RerankOverrides overrides, out Transformer model, int batchTokens = 4096)
