@@ -2,7 +2,7 @@
 # Reranking on SciFact, from the command line: all-MiniLM-L6-v2 retrieves, a cross-encoder that this program trains from MiniLM's weights (head random) on SciFact's
 # train split (negatives mined by BM25), reranks the top 100 of the test queries. Prints a table and the significance of the differences.
 #   bench/rerank-scifact.sh [THREADS]      default: all cores
-# About ten minutes on two free cores. Work lies in out/rerank-scifact (WORK); what is there already is not done again. Needs out/retrieval (./build.sh; or RETRIEVAL).
+# Estimated at ten minutes on two free cores (not measured; one thread at a load average of 20 took 55). Work lies in out/rerank-scifact (WORK); what is there already is not done again. Needs out/retrieval (./build.sh; or RETRIEVAL).
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 shared=${SHARED:-$root/../shared} work=${WORK:-$root/out/rerank-scifact} retrieval=${RETRIEVAL:-$root/out/retrieval} threads=${1:-0}
