@@ -100,7 +100,7 @@ internal sealed class DenseSearchTests
         await Refused("has no int8 codes", "search", "--index", _index, "--queries", _queries, "--scan", "codes");
 
         await Done("index", "build", "--embeddings", _files.PathOf("idx-emb"), "--output", _files.PathOf("codes"), "--scan-dtype", "int8");
-        await Done("index", "verify", _files.PathOf("codes"));
+        Assert.That((await Done("index", "verify", _files.PathOf("codes"))).Output, Does.Contain("float32 numbers with int8 codes"));
         CommandRun run = await CommandRun.Of(["search", "--index", _files.PathOf("codes"), "--queries", _queries, "--scan", "codes", "--depth", "10"]);
         Assert.That(run.Error, Does.Contain("2 of 2 queries proven exact by the bounds of their scan, 0 rescanned; "));
         Assert.That(run.Output.Trim().Split('\n'), Is.EqualTo(all.Where(line => int.Parse(line.Split(' ')[3], System.Globalization.CultureInfo.InvariantCulture) <= 10)));

@@ -90,7 +90,7 @@ public sealed partial record IndexManifest
     public bool ComesNormalized => Metric == Metric.Cosine && Contract is { Normalize: true };
 
     /// <summary>Count, size and type for people: <c>5,183 vectors of 384 float32 numbers</c>.</summary>
-    public string Describe() => string.Create(CultureInfo.InvariantCulture, $"{Rows:N0} vectors of {Dimensions} {StorageName(Storage)} numbers");
+    public string Describe() => string.Create(CultureInfo.InvariantCulture, $"{Rows:N0} vectors of {Dimensions} {StorageName(Storage)} numbers{(HasCodes ? " with int8 codes" : "")}");
 
     /// <summary>Whether an index of that kind can have <see cref="HasCodes"/>.</summary>
     public static bool CanHaveCodes(VectorStorage storage, Metric metric) => !RowFormat.HasScales(storage) && metric != Metric.L2;
