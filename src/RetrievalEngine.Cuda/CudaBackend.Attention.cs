@@ -114,8 +114,8 @@ public sealed unsafe partial class CudaBackend
     }
 
     /// <summary>
-    /// The bucket of each distance key - query from -<paramref name="reach"/> to reach - 1. By the host, which rounds logarithms as the CPU backend does; kept on
-    /// the device, since a model asks for the same in every layer, and made for more than is asked, since batches differ.
+    /// The bucket of each distance key - query from -<paramref name="reach"/> to reach - 1. By the host, which rounds logarithms as the CPU backend does; kept
+    /// on the device, since a model asks for the same in every layer, and made for more than is asked, since batches differ.
     /// </summary>
     private Tensor RelativeBucketTable(int reach, int buckets, int maxDistance)
     {

@@ -1,3 +1,4 @@
+using System.Collections.Generic;
 using System.Globalization;
 using System.IO;
 using System.Linq;
@@ -21,8 +22,11 @@ internal sealed class CudaTrainTests
     {
         _files = new TemporaryFiles();
         _model = TinyModel.WriteDecoder(_files.PathOf("model"));
-        _data = _files.Write("train.jsonl", string.Concat(Enumerable.Range(0, 20).Select(i =>
-            $$"""{"query_id":"q{{i}}","query":"what is {{i}}","positive_passages":[{"docid":"p{{i}}","title":"","text":"text of {{i}}"}],"negative_passages":[{"docid":"n{{i}}","title":"","text":"other {{i}}"}]}""" + "\n")));
+        _data = _files.Write("train.jsonl", string.Concat(Enumerable.Range(0, 20).Select(i => $$"""
+            {"query_id":"q{{i}}","query":"what is {{i}}","positive_passages":[{"docid":"p{{i}}","title":"","text":"text of {{i}}"}],
+            """ + $$"""
+             "negative_passages":[{"docid":"n{{i}}","title":"","text":"other {{i}}"}]}
+            """ + "\n")));
     }
 
     [TearDown]
@@ -42,7 +46,8 @@ internal sealed class CudaTrainTests
         Assert.That(actual, Has.Length.EqualTo(Steps));
         for (int i = 0; i < Steps; i++) Assert.That(actual[i], Is.EqualTo(expected[i]).Within(100 * tolerance).Percent, $"step {i + 1}");
 
-        string corpus = _files.Write("corpus.jsonl", string.Concat(Enumerable.Range(0, 30).Select(i => $$"""{"_id":"d{{i}}","text":"text of {{i * 37 % 30}}"}""" + "\n")));
+        IEnumerable<string> documents = Enumerable.Range(0, 30).Select(i => $$"""{"_id":"d{{i}}","text":"text of {{i * 37 % 30}}"}""" + "\n");
+        string corpus = _files.Write("corpus.jsonl", string.Concat(documents));
         string queries = _files.Write("queries.jsonl", """{"_id":"q","text":"text of 7"}""" + "\n");
         await Run(["encode", "--model", model, .. adapter, "--input", corpus, "--output", _files.PathOf("embeddings"), "--quiet", .. gpu]);
         await Run(["index", "build", "--embeddings", _files.PathOf("embeddings"), "--output", _files.PathOf("index"), "--quiet"]);

@@ -43,7 +43,8 @@ internal sealed class TransferTests
     public void Training(bool lora)
     {
         using Transformer model = Transformer.Load(_backend, TinyModel.WriteEncoder(Path.Combine(_folder, $"training-{lora}")), exact: !lora);
-        if (lora) LoraWeights.Attach(_backend, model, new AdapterConfig { R = 4, LoraAlpha = 8, LoraDropout = 0.1, TargetPattern = AdapterConfig.AllLinear }, seed: 1);
+        AdapterConfig adapters = new() { R = 4, LoraAlpha = 8, LoraDropout = 0.1, TargetPattern = AdapterConfig.AllLinear };
+        if (lora) LoraWeights.Attach(_backend, model, adapters, seed: 1);
         using ParameterBlock block = new(_backend, lora ? model.LoraParameters : model.Parameters);
         using ContrastiveStep step = new(_backend, model, new ContrastiveOptions(Pooling.Mean, Normalize: true, Temperature: 0.05f));
         Random random = new(1);

@@ -85,7 +85,8 @@ public sealed class ContrastiveStep : IDisposable
         byte[] bytes = [.. MemoryMarshal.AsBytes(targets), .. MemoryMarshal.AsBytes(excluded)];
         Tensor all = arena.Allocate(new Shape(bytes.Length), DType.I8);
         _backend.Upload(bytes, all);
-        Tensor mask = excluded.IsEmpty ? default : new Tensor(all.Memory!, all.Offset + targets.Length * sizeof(int), new Shape(targets.Length, passages), DType.I8);
+        long second = all.Offset + targets.Length * sizeof(int);
+        Tensor mask = excluded.IsEmpty ? default : new Tensor(all.Memory!, second, new Shape(targets.Length, passages), DType.I8);
         return (new Tensor(all.Memory!, all.Offset, new Shape(targets.Length), DType.I32), mask);
     }
 

@@ -3,9 +3,9 @@ using RetrievalEngine.Compute;
 namespace RetrievalEngine.Training;
 
 /// <summary>
-/// A factor on the loss that keeps small gradients out of float16's lowest numbers (Micikevicius et al. 2018). It goes as PyTorch's GradScaler: from 2^16, halved
-/// where a gradient overflowed, doubled after 2,000 steps in a row that did not; but a step that overflowed is done again, not left out. 1 and constant
-/// where activations have the range of float32.
+/// A factor on the loss that keeps small gradients out of float16's lowest numbers (Micikevicius et al. 2018). It goes as PyTorch's GradScaler: from 2^16,
+/// halved where a gradient overflowed, doubled after 2,000 steps in a row that did not; but a step that overflowed is done again, not left out. 1 and
+/// constant where activations have the range of float32.
 /// </summary>
 internal sealed class LossScale(DType activations)
 {

@@ -97,7 +97,8 @@ public sealed class Trainer
     }
 
     /// <summary>
-    /// Leaves the gradients of step <paramref name="step"/> in <paramref name="block"/>, freed of the loss's scale; again with a smaller one while they overflow.
+    /// Leaves the gradients of step <paramref name="step"/> in <paramref name="block"/>, freed of the loss's scale; computed again with a smaller one while they
+    /// overflow.
     /// </summary>
     private StepResult Gradients(int step, PreparedBatch[] batches, ParameterBlock block, LossScale scale)
     {

@@ -52,7 +52,9 @@ internal sealed class LossScaleTests
         Assert.That((scale.Value, scale.IsDynamic), Is.EqualTo((1f, false)));
     }
 
-    /// <summary>A task whose gradient is the scale times 1, and overflows above 1,000: the step is done again until it does not, and the rest is as without a scale.</summary>
+    /// <summary>
+    /// A task whose gradient is the scale times 1, and overflows above 1,000: the step is done again until it does not, and the rest is as without a scale.
+    /// </summary>
     [Test]
     public void Trainer_RepeatsAStepThatOverflows()
     {
