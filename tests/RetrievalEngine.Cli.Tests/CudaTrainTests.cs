@@ -46,6 +46,10 @@ internal sealed class CudaTrainTests
         Assert.That(actual, Has.Length.EqualTo(Steps));
         for (int i = 0; i < Steps; i++) Assert.That(actual[i], Is.EqualTo(expected[i]).Within(100 * tolerance).Percent, $"step {i + 1}");
 
+        CommandRun other = await CommandProcess.RunAsync(EmulatedCuda.Variables(), [.. Train("trained", lora), "--resume", "--device", "cpu"]);
+        Assert.That(other.ExitCode, Is.EqualTo(ExitCodes.BadInput));
+        Assert.That(other.Error, Does.Contain($"compute_dtype was \"{dtype}\" and is now \"float32\""));
+
         IEnumerable<string> documents = Enumerable.Range(0, 30).Select(i => $$"""{"_id":"d{{i}}","text":"text of {{i * 37 % 30}}"}""" + "\n");
         string corpus = _files.Write("corpus.jsonl", string.Concat(documents));
         string queries = _files.Write("queries.jsonl", """{"_id":"q","text":"text of 7"}""" + "\n");

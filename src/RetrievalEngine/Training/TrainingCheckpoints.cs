@@ -6,6 +6,7 @@ using System.Linq;
 using System.Text.Json;
 using RetrievalEngine.Checkpoints;
 using RetrievalEngine.Compute;
+using RetrievalEngine.Encoding;
 
 namespace RetrievalEngine.Training;
 
@@ -80,6 +81,7 @@ internal sealed class TrainingCheckpoints(IBackend backend, TrainingJob job, int
 
     private IEnumerable<(string Field, string Value)> Identity()
     {
+        yield return ("compute_dtype", EmbeddingManifest.DTypeName(backend.ActivationDType));
         foreach ((string field, string value) in job.Identity) yield return (field, value);
         TrainingOptions o = job.Options;
         yield return ("total_steps", totalSteps.ToString(CultureInfo.InvariantCulture));
