@@ -41,8 +41,7 @@ DEVICE void attention_backward(const AttentionArguments& a, const AttentionGradi
     constexpr int kThreads = kWarp * Groups * Split, kWarpRows = 16 * M, kRows = kWarpRows * Groups, kColumns = 8 * N, kStride = kTileStride<T, D>;
     constexpr int kTile = kColumns * kStride, kSlice = D / Split;
     AttentionRows rows;
-    // The blocks with most to do first, where attention is causal: early keys, late queries.
-    int slot = RowsAreKeys ? (int)blockIdx.x : (int)(gridDim.x - 1 - blockIdx.x);
+    const int slot = find_slot(a, !RowsAreKeys);
     if (!find_rows(a, kRows, slot, rows)) return;
     int warp = shuffle(warp_index(), 0), group = warp % Groups, first_column = warp / Groups * kSlice;
     T* first_tile = reinterpret_cast<T*>(shared);       // k, or q

@@ -52,8 +52,7 @@ template <class T, int D, int M, int Warps, int N>
 DEVICE void attention_forward(const AttentionArguments& a, const T* q, const T* k, const T* v, T* o, float* lse, unsigned char* shared) {
     constexpr int kThreads = kWarp * Warps, kWarpRows = 16 * M, kRows = kWarpRows * Warps, kKeys = 8 * N, kStride = kTileStride<T, D>;
     AttentionRows rows;
-    // Later queries see more keys where attention is causal: the long blocks first.
-    if (!find_rows(a, kRows, (int)(gridDim.x - 1 - blockIdx.x), rows)) return;
+    if (!find_rows(a, kRows, find_slot(a, true), rows)) return;
     T* q_tile = reinterpret_cast<T*>(shared);
     T* k_tile = q_tile + kRows * kStride;
     T* v_tile = k_tile + kKeys * kStride;

@@ -162,17 +162,19 @@ internal sealed class TimedBackend(IBackend inner) : IBackend
         Add(nameof(Rope), start);
     }
 
-    public void AttentionForward(Tensor q, Tensor k, Tensor v, Tensor cuSeqLens, int maxSeqLen, AttentionOptions options, Tensor relativeBias, Tensor o, Tensor lse)
+    public void AttentionForward(Tensor q, Tensor k, Tensor v, Tensor cuSeqLens, int maxSeqLen, AttentionOptions options, Tensor relativeBias, Tensor o, Tensor lse,
+        ReadOnlySpan<int> offsets = default)
     {
         long start = Stopwatch.GetTimestamp();
-        inner.AttentionForward(q, k, v, cuSeqLens, maxSeqLen, options, relativeBias, o, lse);
+        inner.AttentionForward(q, k, v, cuSeqLens, maxSeqLen, options, relativeBias, o, lse, offsets);
         Add(nameof(AttentionForward), start);
     }
 
-    public void AttentionBackward(Tensor dO, Tensor q, Tensor k, Tensor v, Tensor o, Tensor lse, Tensor cuSeqLens, int maxSeqLen, AttentionOptions options, Tensor relativeBias, Tensor dq, Tensor dk, Tensor dv, Tensor drelativeBias)
+    public void AttentionBackward(Tensor dO, Tensor q, Tensor k, Tensor v, Tensor o, Tensor lse, Tensor cuSeqLens, int maxSeqLen, AttentionOptions options,
+        Tensor relativeBias, Tensor dq, Tensor dk, Tensor dv, Tensor drelativeBias, ReadOnlySpan<int> offsets = default)
     {
         long start = Stopwatch.GetTimestamp();
-        inner.AttentionBackward(dO, q, k, v, o, lse, cuSeqLens, maxSeqLen, options, relativeBias, dq, dk, dv, drelativeBias);
+        inner.AttentionBackward(dO, q, k, v, o, lse, cuSeqLens, maxSeqLen, options, relativeBias, dq, dk, dv, drelativeBias, offsets);
         Add(nameof(AttentionBackward), start);
     }
 

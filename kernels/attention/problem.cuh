@@ -5,6 +5,7 @@
 // Of the same layout as AttentionArguments in CudaBackend.Attention.cs.
 struct AttentionArguments {
     const int* cu_seqlens;  // [sequences + 1]
+    const int* order;       // [gridDim.x] slots of rows (find_rows), those with most to do first; null: all slots there may be
     const float* bias;      // [heads, 2 reach], log2(e) · relative bias of key - query at reach + key - query; null for none
     int sequences, tokens, heads, kv_heads, head_dim;
     int window_left, window_right;  // at most the longest sequence, which stands for no window
@@ -24,6 +25,11 @@ DEVICE float tanh_approximate(float x) { return 1.0f - 2.0f * reciprocal_approxi
 struct AttentionRows {
     int start, length, first;
 };
+
+// The slot of this block. Without an order the last come first where `descending`: what has most to do where attention is causal.
+DEVICE int find_slot(const AttentionArguments& a, bool descending) {
+    return a.order != nullptr ? a.order[blockIdx.x] : descending ? (int)(gridDim.x - 1 - blockIdx.x) : (int)blockIdx.x;
+}
 
 // Rows `slot` of all, of block_rows rows each. Sequence b has the slots from cu_seqlens[b] / block_rows + b on: enough for its rows, and now and then one
 // more. So a grid of tokens / block_rows + sequences slots covers every row of every sequence whatever the lengths, and the host need not know them. False

@@ -125,13 +125,15 @@ public interface IBackend : IDisposable
     /// o [T, Hq, D] = softmax(logits)·v within each sequence, logits = cap(scale · q·kᵀ) + relativeBias[bucket(j - i), head], over the keys that
     /// <paramref name="options"/> lets the query see; lse [Hq, T] = log Σ exp(logits) saved. q [T, Hq, D], k and v [T, Hkv, D], Hq a multiple of Hkv
     /// (query head h uses key head h / (Hq/Hkv)). cuSeqLens [B+1] I32: sequence b is rows cuSeqLens[b] to cuSeqLens[b+1]; may be empty. relativeBias [buckets, Hq] F32 or
-    /// none (T5, Raffel et al. 2020, bidirectional buckets). Any D from 1 to 256. (Dao et al. 2022: no T × T matrix is kept.)
+    /// none (T5, Raffel et al. 2020, bidirectional buckets). Any D from 1 to 256. (Dao et al. 2022: no T × T matrix is kept.) <paramref name="offsets"/>, where given, are
+    /// cuSeqLens as the host knows them: a device then begins with the longest pieces of work; results are the same bits.
     /// </summary>
-    void AttentionForward(Tensor q, Tensor k, Tensor v, Tensor cuSeqLens, int maxSeqLen, AttentionOptions options, Tensor relativeBias, Tensor o, Tensor lse);
+    void AttentionForward(Tensor q, Tensor k, Tensor v, Tensor cuSeqLens, int maxSeqLen, AttentionOptions options, Tensor relativeBias, Tensor o, Tensor lse,
+        ReadOnlySpan<int> offsets = default);
 
     /// <summary>dq, dk, dv (overwritten) from do; drelativeBias [buckets, Hq] += when given. dq may not alias.</summary>
     void AttentionBackward(Tensor dO, Tensor q, Tensor k, Tensor v, Tensor o, Tensor lse, Tensor cuSeqLens, int maxSeqLen, AttentionOptions options,
-        Tensor relativeBias, Tensor dq, Tensor dk, Tensor dv, Tensor drelativeBias);
+        Tensor relativeBias, Tensor dq, Tensor dk, Tensor dv, Tensor drelativeBias, ReadOnlySpan<int> offsets = default);
 
     // Ends of the network
 

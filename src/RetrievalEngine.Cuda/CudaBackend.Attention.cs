@@ -12,7 +12,8 @@ public sealed unsafe partial class CudaBackend
 
     /// <inheritdoc/>
     public void AttentionForward(
-        Tensor q, Tensor k, Tensor v, Tensor cuSeqLens, int maxSeqLen, AttentionOptions options, Tensor relativeBias, Tensor o, Tensor lse)
+        Tensor q, Tensor k, Tensor v, Tensor cuSeqLens, int maxSeqLen, AttentionOptions options, Tensor relativeBias, Tensor o, Tensor lse,
+        ReadOnlySpan<int> offsets = default)
     {
         var sizes = OpChecks.AttentionForward(q, k, v, cuSeqLens, maxSeqLen, options, relativeBias, o, lse);
         if (sizes.Tokens == 0) return;
@@ -20,7 +21,8 @@ public sealed unsafe partial class CudaBackend
         AttentionTiles tiles = AttentionTiles.Of(q.DType, sizes.HeadDim);
         AttentionArguments arguments = Arguments(sizes, cuSeqLens, maxSeqLen, options, relativeBias, out _);
         arguments.Vectors = Vectors(sizes.HeadDim, q, k, v, o);
-        Launch("attention_forward", $"attention_forward_{Suffix(q.DType)}_{tiles.HeadDim}", AttentionGrid(sizes, tiles.ForwardRows, sizes.Heads),
+        Grid queries = AttentionGrid(ref arguments, sizes, tiles.ForwardRows, options, offsets, rowsAreKeys: false);
+        Launch("attention_forward", $"attention_forward_{Suffix(q.DType)}_{tiles.HeadDim}", queries,
             tiles.ForwardThreads, tiles.ForwardSharedBytes(q.DType), [KernelArgument.Struct(ref arguments), q, k, v, o, lse]);
         Scratch.Release(mark);
     }
@@ -28,7 +30,7 @@ public sealed unsafe partial class CudaBackend
     /// <inheritdoc/>
     public void AttentionBackward(
         Tensor dO, Tensor q, Tensor k, Tensor v, Tensor o, Tensor lse, Tensor cuSeqLens, int maxSeqLen, AttentionOptions options,
-        Tensor relativeBias, Tensor dq, Tensor dk, Tensor dv, Tensor drelativeBias)
+        Tensor relativeBias, Tensor dq, Tensor dk, Tensor dv, Tensor drelativeBias, ReadOnlySpan<int> offsets = default)
     {
         var sizes = OpChecks.AttentionBackward(dO, q, k, v, o, lse, cuSeqLens, maxSeqLen, options, relativeBias, dq, dk, dv, drelativeBias);
         if (sizes.Tokens == 0) return;
@@ -37,8 +39,7 @@ public sealed unsafe partial class CudaBackend
         AttentionArguments arguments = Arguments(sizes, cuSeqLens, maxSeqLen, options, relativeBias, out Tensor buckets);
         arguments.Vectors = Vectors(sizes.HeadDim, q, k, v, o, dO, dq, dk, dv);
         Tensor delta = Scratch.Allocate(lse.Shape), parts = default;
-        Grid queries = AttentionGrid(sizes, tiles.Rows, sizes.Heads), keys = AttentionGrid(sizes, tiles.Rows, sizes.KvHeads);
-        int slots = (int)queries.X, partWidth = Math.Min(maxSeqLen, sizes.Tokens) + tiles.Columns + tiles.WarpRows;
+        int slots = AttentionSlots(sizes, tiles.Rows), partWidth = Math.Min(maxSeqLen, sizes.Tokens) + tiles.Columns + tiles.WarpRows;
         bool sumsBias = !drelativeBias.IsEmpty;
         if (sumsBias) parts = Scratch.Allocate(new Shape((long)slots * tiles.Groups, sizes.Heads, partWidth));
         AttentionGradients gradients = new()
@@ -59,8 +60,10 @@ public sealed unsafe partial class CudaBackend
         long rows = (long)sizes.Tokens * sizes.Heads;
         Launch("attention_backward", $"attention_delta_{Suffix(q.DType)}", new Grid((rows * LanesPerRow + DeltaThreads - 1) / DeltaThreads), DeltaThreads, 0,
             [dO, o, delta, sizes.Tokens, sizes.Heads, sizes.HeadDim, arguments.Vectors]);
+        Grid keys = AttentionGrid(ref arguments, sizes, tiles.Rows, options, offsets, rowsAreKeys: true);
         Launch("attention_backward", $"attention_backward_keys_{Suffix(q.DType)}_{tiles.HeadDim}", keys, tiles.Threads(rowsAreKeys: true),
             tiles.SharedBytes(q.DType, rowsAreKeys: true, biasGradient: false), [KernelArgument.Struct(ref arguments), KernelArgument.Struct(ref gradients)]);
+        Grid queries = AttentionGrid(ref arguments, sizes, tiles.Rows, options, offsets, rowsAreKeys: false);
         Launch("attention_backward", $"attention_backward_queries_{Suffix(q.DType)}_{tiles.HeadDim}", queries, tiles.Threads(rowsAreKeys: false),
             tiles.SharedBytes(q.DType, rowsAreKeys: false, sumsBias), [KernelArgument.Struct(ref arguments), KernelArgument.Struct(ref gradients)]);
         if (sumsBias)
@@ -69,9 +72,27 @@ public sealed unsafe partial class CudaBackend
         Scratch.Release(mark);
     }
 
-    /// <summary>Blocks of rows of all sequences, however long each is, by <paramref name="heads"/> (find_rows in kernels/attention/problem.cuh).</summary>
-    private static Grid AttentionGrid((int Tokens, int Heads, int KvHeads, int HeadDim, int Sequences, int Buckets) sizes, int rows, int heads) =>
-        new((long)sizes.Tokens / rows + sizes.Sequences, heads);
+    /// <summary>Slots of blocks of rows of all sequences, however long each is (find_rows in kernels/attention/problem.cuh).</summary>
+    private static int AttentionSlots((int Tokens, int Heads, int KvHeads, int HeadDim, int Sequences, int Buckets) sizes, int rows) =>
+        checked((int)((long)sizes.Tokens / rows + sizes.Sequences));
+
+    /// <summary>Blocks of rows by heads, in the order of <see cref="AttentionOrder"/> where the host knows the sequences' offsets.</summary>
+    private Grid AttentionGrid(ref AttentionArguments arguments, (int Tokens, int Heads, int KvHeads, int HeadDim, int Sequences, int Buckets) sizes, int rows,
+        AttentionOptions options, ReadOnlySpan<int> offsets, bool rowsAreKeys)
+    {
+        int blocks = AttentionSlots(sizes, rows);
+        arguments.Order = 0;
+        if (!offsets.IsEmpty)
+        {
+            if (offsets.Length != sizes.Sequences + 1 || offsets[^1] != sizes.Tokens)
+                throw new ArgumentException($"attention: {offsets.Length} offsets up to {offsets[^1]} for {sizes.Sequences} sequences of {sizes.Tokens} tokens");
+            _context.MakeCurrent();
+            (int before, int after) = rowsAreKeys ? (options.WindowRight, options.WindowLeft) : (options.WindowLeft, options.WindowRight);
+            (arguments.Order, blocks) = _attentionOrder.OnDevice(offsets, rows, before, after);
+        }
+
+        return new Grid(blocks, rowsAreKeys ? sizes.KvHeads : sizes.Heads);
+    }
 
     /// <summary>1 where rows of all <paramref name="tensors"/> are multiples of 16 bytes and stand at such addresses.</summary>
     private static int Vectors(int headDim, params ReadOnlySpan<Tensor> tensors)
@@ -138,7 +159,7 @@ public sealed unsafe partial class CudaBackend
     [StructLayout(LayoutKind.Sequential)]
     private struct AttentionArguments
     {
-        public ulong CuSeqLens, Bias;
+        public ulong CuSeqLens, Order, Bias;
         public int Sequences, Tokens, Heads, KvHeads, HeadDim, WindowLeft, WindowRight, Reach;
         public float Factor, Cap, Scale;
         public int Vectors;

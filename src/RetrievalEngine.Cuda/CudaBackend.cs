@@ -16,6 +16,7 @@ public sealed unsafe partial class CudaBackend : IBackend
     private readonly CudaStream _stream;
     private readonly KernelCatalogue _kernels;
     private readonly Staging _staging;
+    private readonly AttentionOrder _attentionOrder;
     private bool _disposed;
 
     /// <summary>A backend on <paramref name="device"/>.</summary>
@@ -41,6 +42,7 @@ public sealed unsafe partial class CudaBackend : IBackend
         }
 
         _kernels = new KernelCatalogue(device);
+        _attentionOrder = new AttentionOrder(_context, _staging);
         Scratch = new Arena(this);
     }
 
@@ -102,6 +104,7 @@ public sealed unsafe partial class CudaBackend : IBackend
         _context.MakeCurrent();
         _rowStream?.Dispose();
         _relativeBuckets.Memory?.Dispose();
+        _attentionOrder.Dispose();
         Scratch.Dispose();
         _staging.Dispose();
         _kernels.Dispose();

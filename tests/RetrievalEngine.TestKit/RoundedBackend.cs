@@ -155,17 +155,17 @@ public sealed class RoundedBackend : IBackend
 
     /// <inheritdoc/>
     public void AttentionForward(Tensor q, Tensor k, Tensor v, Tensor cuSeqLens, int maxSeqLen, AttentionOptions options, Tensor relativeBias, Tensor o,
-        Tensor lse)
+        Tensor lse, ReadOnlySpan<int> offsets = default)
     {
-        _cpu.AttentionForward(q, k, v, cuSeqLens, maxSeqLen, options, relativeBias, o, lse);
+        _cpu.AttentionForward(q, k, v, cuSeqLens, maxSeqLen, options, relativeBias, o, lse, offsets);
         Round(o);
     }
 
     /// <inheritdoc/>
     public void AttentionBackward(Tensor dO, Tensor q, Tensor k, Tensor v, Tensor o, Tensor lse, Tensor cuSeqLens, int maxSeqLen, AttentionOptions options,
-        Tensor relativeBias, Tensor dq, Tensor dk, Tensor dv, Tensor drelativeBias)
+        Tensor relativeBias, Tensor dq, Tensor dk, Tensor dv, Tensor drelativeBias, ReadOnlySpan<int> offsets = default)
     {
-        _cpu.AttentionBackward(dO, q, k, v, o, lse, cuSeqLens, maxSeqLen, options, relativeBias, dq, dk, dv, drelativeBias);
+        _cpu.AttentionBackward(dO, q, k, v, o, lse, cuSeqLens, maxSeqLen, options, relativeBias, dq, dk, dv, drelativeBias, offsets);
         Round(dq, dk, dv);
     }
 

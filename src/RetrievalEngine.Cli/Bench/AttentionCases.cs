@@ -43,14 +43,15 @@ internal static class AttentionCases
             IBackend backend = data.Backend;
             (Tensor q, Tensor k, Tensor v) = (data.Normal(t, heads, headDim), data.Normal(t, kvHeads, headDim), data.Normal(t, kvHeads, headDim));
             (Tensor o, Tensor lse) = (data.New(t, heads, headDim), data.New(DType.F32, heads, t));
-            Tensor cuSeqLens = data.Integers([.. Enumerable.Range(0, sequences + 1).Select(i => i * length)]);
+            int[] offsets = [.. Enumerable.Range(0, sequences + 1).Select(i => i * length)];
+            Tensor cuSeqLens = data.Integers(offsets);
             AttentionOptions options = new((float)(1 / Math.Sqrt(headDim)), WindowRight: causal ? 0 : -1);
-            Action forward = () => backend.AttentionForward(q, k, v, cuSeqLens, length, options, default, o, lse);
+            Action forward = () => backend.AttentionForward(q, k, v, cuSeqLens, length, options, default, o, lse, offsets);
             if (!backward) return forward;
             forward();
             (Tensor dO, Tensor dq) = (data.Normal(t, heads, headDim), data.New(t, heads, headDim));
             (Tensor dk, Tensor dv) = (data.New(t, kvHeads, headDim), data.New(t, kvHeads, headDim));
-            return () => backend.AttentionBackward(dO, q, k, v, o, lse, cuSeqLens, length, options, default, dq, dk, dv, default);
+            return () => backend.AttentionBackward(dO, q, k, v, o, lse, cuSeqLens, length, options, default, dq, dk, dv, default, offsets);
         });
     }
 }

@@ -6,7 +6,8 @@ public sealed unsafe partial class CpuBackend
 {
     /// <inheritdoc/>
     public void AttentionForward(
-        Tensor q, Tensor k, Tensor v, Tensor cuSeqLens, int maxSeqLen, AttentionOptions options, Tensor relativeBias, Tensor o, Tensor lse)
+        Tensor q, Tensor k, Tensor v, Tensor cuSeqLens, int maxSeqLen, AttentionOptions options, Tensor relativeBias, Tensor o, Tensor lse,
+        ReadOnlySpan<int> offsets = default)
     {
         var sizes = OpChecks.AttentionForward(q, k, v, cuSeqLens, maxSeqLen, options, relativeBias, o, lse);
         ReadOnlySpan<int> cu = SequenceLengths(nameof(AttentionForward), q, cuSeqLens, maxSeqLen, out int longest);
@@ -35,7 +36,7 @@ public sealed unsafe partial class CpuBackend
     /// <inheritdoc/>
     public void AttentionBackward(
         Tensor dO, Tensor q, Tensor k, Tensor v, Tensor o, Tensor lse, Tensor cuSeqLens, int maxSeqLen, AttentionOptions options,
-        Tensor relativeBias, Tensor dq, Tensor dk, Tensor dv, Tensor drelativeBias)
+        Tensor relativeBias, Tensor dq, Tensor dk, Tensor dv, Tensor drelativeBias, ReadOnlySpan<int> offsets = default)
     {
         var sizes = OpChecks.AttentionBackward(dO, q, k, v, o, lse, cuSeqLens, maxSeqLen, options, relativeBias, dq, dk, dv, drelativeBias);
         ReadOnlySpan<int> cu = SequenceLengths(nameof(AttentionBackward), q, cuSeqLens, maxSeqLen, out int longest);

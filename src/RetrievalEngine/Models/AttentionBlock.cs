@@ -26,7 +26,8 @@ internal sealed class AttentionBlock(
         Rotate(q, k, batch, inverse: false);
         if (batch.Shared is { } whole) (q, k, v) = (Gather(q, whole.Rows, arena), Gather(k, whole.Rows, arena), Gather(v, whole.Rows, arena));
         Tensor o = arena.Allocate(q.Shape, backend.ActivationDType), lse = arena.Allocate(new Shape(_heads, q.Shape[0]));
-        backend.AttentionForward(q, k, v, batch.Shared?.CuSeqLens ?? batch.CuSeqLens, batch.MaxSeqLen, options, RelativeBias?.Value ?? default, o, lse);
+        backend.AttentionForward(q, k, v, batch.Shared?.CuSeqLens ?? batch.CuSeqLens, batch.MaxSeqLen, options, RelativeBias?.Value ?? default, o, lse,
+            batch.Offsets);
         if (batch.Shared is { } pieces) o = Gather(o, pieces.Back, arena);
         Tensor[] y = _output.Forward(Flat(o), Seeds.Derive(seed, 1), arena, out LinearGroup.Saved outputSaved);
         saved = new Saved(qkvSaved, normsSaved.Query, normsSaved.Key, q, k, v, o, lse, outputSaved);
@@ -42,7 +43,7 @@ internal sealed class AttentionBlock(
         Tensor dk = arena.Allocate(saved.K.Shape, backend.ActivationDType);
         Tensor dv = arena.Allocate(saved.V.Shape, backend.ActivationDType);
         backend.AttentionBackward(dO, saved.Q, saved.K, saved.V, saved.O, saved.Lse, batch.CuSeqLens, batch.MaxSeqLen, options,
-            RelativeBias?.Value ?? default, dq, dk, dv, RelativeBias?.Gradient ?? default);
+            RelativeBias?.Value ?? default, dq, dk, dv, RelativeBias?.Gradient ?? default, batch.Offsets);
         Rotate(dq, dk, batch, inverse: true);
         if (HeadNorms is { } norms)
         {

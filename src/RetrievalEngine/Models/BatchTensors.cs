@@ -10,9 +10,10 @@ namespace RetrievalEngine.Models;
 /// <param name="TypeIds">[T] I32: segment of each token, 0 for single texts.</param>
 /// <param name="CuSeqLens">[B+1] I32.</param>
 /// <param name="MaxSeqLen">Length of the longest sequence.</param>
+/// <param name="Offsets">The offsets of the sequences that attention sees, on the host: those of Shared where there are such, else CuSeqLens.</param>
 /// <param name="Shared">Rows [E], CuSeqLens [N+1] and Back [T] I32 of sequences that share beginnings; null where none do.</param>
 internal sealed record BatchTensors(
-    Tensor TokenIds, Tensor PositionIds, Tensor TypeIds, Tensor CuSeqLens, int MaxSeqLen, (Tensor Rows, Tensor CuSeqLens, Tensor Back)? Shared)
+    Tensor TokenIds, Tensor PositionIds, Tensor TypeIds, Tensor CuSeqLens, int MaxSeqLen, int[] Offsets, (Tensor Rows, Tensor CuSeqLens, Tensor Back)? Shared)
 {
     /// <summary>Number of tokens T.</summary>
     public long Tokens => TokenIds.Shape[0];
@@ -35,7 +36,8 @@ internal sealed record BatchTensors(
         Tensor tensor = arena.Allocate(new Shape(all.Length), DType.I32);
         backend.Upload<int>(all, tensor);
         Tensor Part(int i) => tensor.Slice(starts[i], parts[i].Length);
-        return new BatchTensors(Part(0), Part(1), Part(2), Part(3), batch.MaxSeqLen, batch.Shared is null ? null : (Part(4), Part(5), Part(6)));
+        return new BatchTensors(Part(0), Part(1), Part(2), Part(3), batch.MaxSeqLen, batch.Shared?.CuSeqLens ?? batch.CuSeqLens,
+            batch.Shared is null ? null : (Part(4), Part(5), Part(6)));
     }
 
     private static int[] CountFrom(int padding, PackedBatch batch)
