@@ -2,10 +2,11 @@
 #pragma once
 #include "../core/warp.cuh"
 
+constexpr int kMostOrdered = 1792;
+
 // Of the same layout as AttentionArguments in CudaBackend.Attention.cs.
 struct AttentionArguments {
     const int* cu_seqlens;  // [sequences + 1]
-    const int* order;       // [gridDim.x] slots of rows (find_rows), those with most to do first; null: all slots there may be
     const float* bias;      // [heads, 2 reach], log2(e) · relative bias of key - query at reach + key - query; null for none
     int sequences, tokens, heads, kv_heads, head_dim;
     int window_left, window_right;  // at most the longest sequence, which stands for no window
@@ -14,6 +15,8 @@ struct AttentionArguments {
     float cap;                      // cap · log2(e), 0 for none
     float scale;                    // of gradients
     int vectors;                    // rows of q, k, v, o and their gradients are multiples of 16 bytes, at such addresses
+    int is_ordered;
+    uint16_t order[kMostOrdered];   // [gridDim.x] slots of rows (find_rows), those with most to do first, where is_ordered; else the grid has all there may be
 };
 
 constexpr float kLog2E = 1.44269504f, kLn2 = 0.69314718f;
@@ -28,7 +31,7 @@ struct AttentionRows {
 
 // The slot of this block. Without an order the last come first where `descending`: what has most to do where attention is causal.
 DEVICE int find_slot(const AttentionArguments& a, bool descending) {
-    return a.order != nullptr ? a.order[blockIdx.x] : descending ? (int)(gridDim.x - 1 - blockIdx.x) : (int)blockIdx.x;
+    return a.is_ordered ? a.order[blockIdx.x] : descending ? (int)(gridDim.x - 1 - blockIdx.x) : (int)blockIdx.x;
 }
 
 // Rows `slot` of all, of block_rows rows each. Sequence b has the slots from cu_seqlens[b] / block_rows + b on: enough for its rows, and now and then one

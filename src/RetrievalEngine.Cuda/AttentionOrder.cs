@@ -1,25 +1,27 @@
 using System;
 using System.Collections.Generic;
-using System.Runtime.InteropServices;
-using RetrievalEngine.Cuda.Driver;
 
 namespace RetrievalEngine.Cuda;
 
 /// <summary>
-/// Which blocks of rows attention begins with: those with most to do, of all sequences together, so that none of them is left to the end. Lists stay on the
-/// device from layer to layer, until the sequences are others.
+/// Which blocks of rows attention begins with: those with most to do, of all sequences together, so that none of them is left to the end. Lists travel with the
+/// kernels' arguments and are kept from layer to layer, until the sequences are others.
 /// </summary>
-internal sealed class AttentionOrder(CudaContext context, Staging staging) : IDisposable
+internal sealed class AttentionOrder
 {
-    // Forward and the two backward kernels, for layers of two kinds and one type: 6 at a time.
+    /// <summary>Blocks that a list can have, kMostOrdered of kernels/attention/problem.cuh: a kernel's arguments are at most 4 KB.</summary>
+    public const int Most = 1792;
+
+    // Forward and the two backward kernels, for layers of two kinds: 6 at a time.
     private const int MostLists = 12;
-    private readonly List<DeviceList> _lists = [];
+    private readonly List<KeptList> _lists = [];
 
     /// <summary>
     /// Slots (find_rows in kernels/attention/problem.cuh) of blocks of <paramref name="rows"/> rows, each once, the longest first; of equal ones the last
-    /// first. Row r sees columns r - <paramref name="before"/> to r + <paramref name="after"/> of its sequence, all on a side where that is negative.
+    /// first. Row r sees columns r - <paramref name="before"/> to r + <paramref name="after"/> of its sequence, all on a side where that is negative. Empty
+    /// where there are more than <see cref="Most"/>, or slots that 16 bits do not hold.
     /// </summary>
-    public static int[] Of(ReadOnlySpan<int> offsets, int rows, int before, int after)
+    public static ushort[] Of(ReadOnlySpan<int> offsets, int rows, int before, int after)
     {
         List<(long Work, int Slot)> blocks = [];
         for (int b = 0; b + 1 < offsets.Length; b++)
@@ -27,54 +29,40 @@ internal sealed class AttentionOrder(CudaContext context, Staging staging) : IDi
             int length = offsets[b + 1] - offsets[b];
             for (int first = 0; first < length; first += rows)
             {
+                if (blocks.Count == Most) return [];
                 long last = Math.Min(first + rows, length) - 1;
                 long from = before < 0 ? 0 : Math.Max(first - (long)before, 0), end = after < 0 ? length : Math.Min(last + after + 1, length);
-                blocks.Add((end - from, offsets[b] / rows + b + first / rows));
+                int slot = offsets[b] / rows + b + first / rows;
+                if (slot > ushort.MaxValue) return [];
+                blocks.Add((end - from, slot));
             }
         }
 
         blocks.Sort();
         blocks.Reverse();
-        return [.. blocks.ConvertAll(static block => block.Slot)];
+        return [.. blocks.ConvertAll(static block => (ushort)block.Slot)];
     }
 
-    /// <summary>The list on the device, and its length; at least one row belongs to a sequence.</summary>
-    public (ulong Address, int Count) OnDevice(ReadOnlySpan<int> offsets, int rows, int before, int after)
+    /// <summary><see cref="Of"/>, kept for the next layer.</summary>
+    public ReadOnlySpan<ushort> Get(ReadOnlySpan<int> offsets, int rows, int before, int after)
     {
-        DeviceList? list = _lists.Find(l => l.Key == (rows, before, after));
-        if (list is not null && offsets.SequenceEqual(list.Offsets)) return (list.Memory.Pointer, list.Count);
-        int[] slots = Of(offsets, rows, before, after);
-        long bytes = slots.Length * (long)sizeof(int);
-        if (list is null || list.Memory.Length < bytes)
+        KeptList? list = _lists.Find(l => l.Key == (rows, before, after));
+        if (list is null)
         {
-            if (list is null && _lists.Count == MostLists) list = _lists[0];
-            // Freeing waits for what still reads the old list.
-            list?.Memory.Dispose();
-            if (list is not null) _lists.Remove(list);
-            list = new DeviceList((rows, before, after), new CudaMemory(context, Math.Max(4096, 2 * bytes)));
-            _lists.Add(list);
+            if (_lists.Count == MostLists) _lists.RemoveAt(0);
+            _lists.Add(list = new KeptList((rows, before, after)));
         }
 
-        staging.Upload(MemoryMarshal.AsBytes<int>(slots), list.Memory.Pointer);
-        (list.Offsets, list.Count) = (offsets.ToArray(), slots.Length);
-        return (list.Memory.Pointer, list.Count);
+        if (!offsets.SequenceEqual(list.Offsets)) (list.Offsets, list.Slots) = (offsets.ToArray(), Of(offsets, rows, before, after));
+        return list.Slots;
     }
 
-    /// <inheritdoc/>
-    public void Dispose()
-    {
-        foreach (DeviceList list in _lists) list.Memory.Dispose();
-        _lists.Clear();
-    }
-
-    private sealed class DeviceList((int Rows, int Before, int After) key, CudaMemory memory)
+    private sealed class KeptList((int Rows, int Before, int After) key)
     {
         public (int Rows, int Before, int After) Key => key;
 
-        public CudaMemory Memory => memory;
-
         public int[] Offsets { get; set; } = [];
 
-        public int Count { get; set; }
+        public ushort[] Slots { get; set; } = [];
     }
 }

@@ -81,14 +81,18 @@ public sealed unsafe partial class CudaBackend
         AttentionOptions options, ReadOnlySpan<int> offsets, bool rowsAreKeys)
     {
         int blocks = AttentionSlots(sizes, rows);
-        arguments.Order = 0;
+        arguments.IsOrdered = 0;
         if (!offsets.IsEmpty)
         {
             if (offsets.Length != sizes.Sequences + 1 || offsets[^1] != sizes.Tokens)
                 throw new ArgumentException($"attention: {offsets.Length} offsets up to {offsets[^1]} for {sizes.Sequences} sequences of {sizes.Tokens} tokens");
-            _context.MakeCurrent();
             (int before, int after) = rowsAreKeys ? (options.WindowRight, options.WindowLeft) : (options.WindowLeft, options.WindowRight);
-            (arguments.Order, blocks) = _attentionOrder.OnDevice(offsets, rows, before, after);
+            ReadOnlySpan<ushort> order = _attentionOrder.Get(offsets, rows, before, after);
+            if (!order.IsEmpty)
+            {
+                fixed (ushort* slots = arguments.Order) order.CopyTo(new Span<ushort>(slots, AttentionOrder.Most));
+                (arguments.IsOrdered, blocks) = (1, order.Length);
+            }
         }
 
         return new Grid(blocks, rowsAreKeys ? sizes.KvHeads : sizes.Heads);
@@ -159,10 +163,12 @@ public sealed unsafe partial class CudaBackend
     [StructLayout(LayoutKind.Sequential)]
     private struct AttentionArguments
     {
-        public ulong CuSeqLens, Order, Bias;
+        public ulong CuSeqLens, Bias;
         public int Sequences, Tokens, Heads, KvHeads, HeadDim, WindowLeft, WindowRight, Reach;
         public float Factor, Cap, Scale;
-        public int Vectors;
+        public int Vectors, IsOrdered;
+        public fixed ushort Order[AttentionOrder.Most];
+        private readonly int _unused;
     }
 
     /// <summary>AttentionGradients of kernels/attention_backward.cu, field by field.</summary>

@@ -16,7 +16,7 @@ public sealed unsafe partial class CudaBackend : IBackend
     private readonly CudaStream _stream;
     private readonly KernelCatalogue _kernels;
     private readonly Staging _staging;
-    private readonly AttentionOrder _attentionOrder;
+    private readonly AttentionOrder _attentionOrder = new();
     private bool _disposed;
 
     /// <summary>A backend on <paramref name="device"/>.</summary>
@@ -42,7 +42,6 @@ public sealed unsafe partial class CudaBackend : IBackend
         }
 
         _kernels = new KernelCatalogue(device);
-        _attentionOrder = new AttentionOrder(_context, _staging);
         Scratch = new Arena(this);
     }
 
@@ -104,7 +103,6 @@ public sealed unsafe partial class CudaBackend : IBackend
         _context.MakeCurrent();
         _rowStream?.Dispose();
         _relativeBuckets.Memory?.Dispose();
-        _attentionOrder.Dispose();
         Scratch.Dispose();
         _staging.Dispose();
         _kernels.Dispose();

@@ -53,6 +53,7 @@ internal sealed class AttentionTilesTests
             least = work;
         }
 
+        Assert.That(AttentionOrder.Of([0, 64 * (AttentionOrder.Most + 1)], Rows, before, after), Is.Empty, "more than a launch has room for");
         Assert.That(seen, Is.Unique);
         Assert.That(seen, Has.Count.EqualTo(lengths.Sum(length => (length + Rows - 1) / Rows)));
     }
@@ -67,7 +68,7 @@ internal sealed class AttentionTilesTests
         using CudaBackend device = backend!;
         byte[] first = Run([300, 0, 17, 129], ordered: false);
         Assert.That(Run([300, 0, 17, 129], ordered: true).AsSpan().SequenceEqual(first), "in order");
-        // Other sequences of as many tokens: the lists on the device are others now.
+        // Other sequences of as many tokens: the kept lists are of no use now.
         byte[] second = Run([17, 129, 300, 0], ordered: false);
         Assert.That(Run([17, 129, 300, 0], ordered: true).AsSpan().SequenceEqual(second), "other sequences");
         Assert.That(Run([300, 0, 17, 129], ordered: true).AsSpan().SequenceEqual(first), "the first again");
