@@ -37,11 +37,10 @@ DEVICE void add_diagonals(const float* ds, float* sums) {
 }
 
 template <class T, int D, int M, int Groups, int Split, int N, bool RowsAreKeys>
-DEVICE void attention_backward(const AttentionArguments& a, const AttentionGradients& g, unsigned char* shared) {
+DEVICE void attention_backward(const AttentionArguments& a, const AttentionGradients& g, int slot, unsigned char* shared) {
     constexpr int kThreads = kWarp * Groups * Split, kWarpRows = 16 * M, kRows = kWarpRows * Groups, kColumns = 8 * N, kStride = kTileStride<T, D>;
     constexpr int kTile = kColumns * kStride, kSlice = D / Split;
     AttentionRows rows;
-    const int slot = find_slot(a, !RowsAreKeys);
     if (!find_rows(a, kRows, slot, rows)) return;
     int warp = shuffle(warp_index(), 0), group = warp % Groups, first_column = warp / Groups * kSlice;
     T* first_tile = reinterpret_cast<T*>(shared);       // k, or q
@@ -242,13 +241,14 @@ KERNEL(attention_bias_gradient, 256, 4, AttentionArguments a, const float* parts
 
 // Tiles: head_dim, M, groups, splits of the block that has keys and of the one that has queries, N. AttentionTiles.cs has the same.
 #define ATTENTION_BACKWARD(T, D, M, Groups, KeySplit, QuerySplit, N) \
-    KERNEL(attention_backward_keys_##T##_##D, kWarp * Groups * KeySplit, KeySplit == 1 ? 2 : 1, AttentionArguments a, AttentionGradients g) { \
+    KERNEL(attention_backward_keys_##T##_##D, kWarp * Groups * KeySplit, KeySplit == 1 ? 2 : 1, AttentionArguments a, AttentionGradients g, \
+        AttentionOrder order) { \
         SHARED_DYNAMIC(shared); \
-        attention_backward<T, D, M, Groups, KeySplit, N, true>(a, g, shared); \
+        attention_backward<T, D, M, Groups, KeySplit, N, true>(a, g, find_slot(order, false), shared); \
     } \
-    KERNEL(attention_backward_queries_##T##_##D, kWarp * Groups * QuerySplit, 2, AttentionArguments a, AttentionGradients g) { \
+    KERNEL(attention_backward_queries_##T##_##D, kWarp * Groups * QuerySplit, 2, AttentionArguments a, AttentionGradients g, AttentionOrder order) { \
         SHARED_DYNAMIC(shared); \
-        attention_backward<T, D, M, Groups, QuerySplit, N, false>(a, g, shared); \
+        attention_backward<T, D, M, Groups, QuerySplit, N, false>(a, g, find_slot(order, true), shared); \
     }
 #define ATTENTION_BACKWARD_HALF(T) \
     ATTENTION_BACKWARD(T, 32, 2, 4, 1, 1, 4) \

@@ -49,10 +49,11 @@ DEVICE void softmax(float (&scores)[M][N][4], float multiplier, float (&maximum)
 }
 
 template <class T, int D, int M, int Warps, int N>
-DEVICE void attention_forward(const AttentionArguments& a, const T* q, const T* k, const T* v, T* o, float* lse, unsigned char* shared) {
+DEVICE void attention_forward(const AttentionArguments& a, const T* q, const T* k, const T* v, T* o, float* lse, int slot,
+                              unsigned char* shared) {
     constexpr int kThreads = kWarp * Warps, kWarpRows = 16 * M, kRows = kWarpRows * Warps, kKeys = 8 * N, kStride = kTileStride<T, D>;
     AttentionRows rows;
-    if (!find_rows(a, kRows, find_slot(a, true), rows)) return;
+    if (!find_rows(a, kRows, slot, rows)) return;
     T* q_tile = reinterpret_cast<T*>(shared);
     T* k_tile = q_tile + kRows * kStride;
     T* v_tile = k_tile + kKeys * kStride;
@@ -137,9 +138,10 @@ KERNEL(attention_bias_table, 256, 1, const float* bias, const int* buckets, floa
 
 // Tiles: head_dim, M, warps, N. CudaBackend.AttentionTiles.cs has the same.
 #define ATTENTION_FORWARD(T, D, M, Warps, N, blocks) \
-    KERNEL(attention_forward_##T##_##D, kWarp * Warps, blocks, AttentionArguments a, const T* q, const T* k, const T* v, T* o, float* lse) { \
+    KERNEL(attention_forward_##T##_##D, kWarp * Warps, blocks, AttentionArguments a, const T* q, const T* k, const T* v, T* o, float* lse, \
+        AttentionOrder order) { \
         SHARED_DYNAMIC(shared); \
-        attention_forward<T, D, M, Warps, N>(a, q, k, v, o, lse, shared); \
+        attention_forward<T, D, M, Warps, N>(a, q, k, v, o, lse, find_slot(order, true), shared); \
     }
 #define ATTENTION_FORWARD_HALF(T) \
     ATTENTION_FORWARD(T, 32, 2, 4, 8, 2) \

@@ -15,8 +15,6 @@ struct AttentionArguments {
     float cap;                      // cap · log2(e), 0 for none
     float scale;                    // of gradients
     int vectors;                    // rows of q, k, v, o and their gradients are multiples of 16 bytes, at such addresses
-    int is_ordered;
-    uint16_t order[kMostOrdered];   // [gridDim.x] slots of rows (find_rows), those with most to do first, where is_ordered; else the grid has all there may be
 };
 
 constexpr float kLog2E = 1.44269504f, kLn2 = 0.69314718f;
@@ -29,9 +27,15 @@ struct AttentionRows {
     int start, length, first;
 };
 
+// Of the same layout as AttentionSlots in CudaBackend.Attention.cs.
+struct AttentionOrder {
+    int count;  // 0: the grid has all slots there may be
+    uint16_t slots[kMostOrdered];  // of rows (find_rows), those with most to do first
+};
+
 // The slot of this block. Without an order the last come first where `descending`: what has most to do where attention is causal.
-DEVICE int find_slot(const AttentionArguments& a, bool descending) {
-    return a.is_ordered ? a.order[blockIdx.x] : descending ? (int)(gridDim.x - 1 - blockIdx.x) : (int)blockIdx.x;
+DEVICE int find_slot(const AttentionOrder& order, bool descending) {
+    return order.count > 0 ? order.slots[blockIdx.x] : descending ? (int)(gridDim.x - 1 - blockIdx.x) : (int)blockIdx.x;
 }
 
 // Rows `slot` of all, of block_rows rows each. Sequence b has the slots from cu_seqlens[b] / block_rows + b on: enough for its rows, and now and then one

@@ -21,9 +21,9 @@ public sealed unsafe partial class CudaBackend
         AttentionTiles tiles = AttentionTiles.Of(q.DType, sizes.HeadDim);
         AttentionArguments arguments = Arguments(sizes, cuSeqLens, maxSeqLen, options, relativeBias, out _);
         arguments.Vectors = Vectors(sizes.HeadDim, q, k, v, o);
-        Grid queries = AttentionGrid(ref arguments, sizes, tiles.ForwardRows, options, offsets, rowsAreKeys: false);
+        Grid queries = AttentionGrid(out AttentionOrderArguments order, sizes, tiles.ForwardRows, options, offsets, rowsAreKeys: false);
         Launch("attention_forward", $"attention_forward_{Suffix(q.DType)}_{tiles.HeadDim}", queries,
-            tiles.ForwardThreads, tiles.ForwardSharedBytes(q.DType), [KernelArgument.Struct(ref arguments), q, k, v, o, lse]);
+            tiles.ForwardThreads, tiles.ForwardSharedBytes(q.DType), [KernelArgument.Struct(ref arguments), q, k, v, o, lse, KernelArgument.Struct(ref order)]);
         Scratch.Release(mark);
     }
 
@@ -60,12 +60,14 @@ public sealed unsafe partial class CudaBackend
         long rows = (long)sizes.Tokens * sizes.Heads;
         Launch("attention_backward", $"attention_delta_{Suffix(q.DType)}", new Grid((rows * LanesPerRow + DeltaThreads - 1) / DeltaThreads), DeltaThreads, 0,
             [dO, o, delta, sizes.Tokens, sizes.Heads, sizes.HeadDim, arguments.Vectors]);
-        Grid keys = AttentionGrid(ref arguments, sizes, tiles.Rows, options, offsets, rowsAreKeys: true);
+        Grid keys = AttentionGrid(out AttentionOrderArguments keyOrder, sizes, tiles.Rows, options, offsets, rowsAreKeys: true);
         Launch("attention_backward", $"attention_backward_keys_{Suffix(q.DType)}_{tiles.HeadDim}", keys, tiles.Threads(rowsAreKeys: true),
-            tiles.SharedBytes(q.DType, rowsAreKeys: true, biasGradient: false), [KernelArgument.Struct(ref arguments), KernelArgument.Struct(ref gradients)]);
-        Grid queries = AttentionGrid(ref arguments, sizes, tiles.Rows, options, offsets, rowsAreKeys: false);
+            tiles.SharedBytes(q.DType, rowsAreKeys: true, biasGradient: false),
+            [KernelArgument.Struct(ref arguments), KernelArgument.Struct(ref gradients), KernelArgument.Struct(ref keyOrder)]);
+        Grid queries = AttentionGrid(out AttentionOrderArguments queryOrder, sizes, tiles.Rows, options, offsets, rowsAreKeys: false);
         Launch("attention_backward", $"attention_backward_queries_{Suffix(q.DType)}_{tiles.HeadDim}", queries, tiles.Threads(rowsAreKeys: false),
-            tiles.SharedBytes(q.DType, rowsAreKeys: false, sumsBias), [KernelArgument.Struct(ref arguments), KernelArgument.Struct(ref gradients)]);
+            tiles.SharedBytes(q.DType, rowsAreKeys: false, sumsBias),
+            [KernelArgument.Struct(ref arguments), KernelArgument.Struct(ref gradients), KernelArgument.Struct(ref queryOrder)]);
         if (sumsBias)
             Launch("attention_backward", "attention_bias_gradient", new Grid(sizes.Buckets, sizes.Heads), DeltaThreads, 0,
                 [KernelArgument.Struct(ref arguments), parts, partWidth, buckets, drelativeBias, slots, tiles.Rows, tiles.WarpRows]);
@@ -77,21 +79,21 @@ public sealed unsafe partial class CudaBackend
         checked((int)((long)sizes.Tokens / rows + sizes.Sequences));
 
     /// <summary>Blocks of rows by heads, in the order of <see cref="AttentionOrder"/> where the host knows the sequences' offsets.</summary>
-    private Grid AttentionGrid(ref AttentionArguments arguments, (int Tokens, int Heads, int KvHeads, int HeadDim, int Sequences, int Buckets) sizes, int rows,
-        AttentionOptions options, ReadOnlySpan<int> offsets, bool rowsAreKeys)
+    private Grid AttentionGrid(out AttentionOrderArguments order, (int Tokens, int Heads, int KvHeads, int HeadDim, int Sequences, int Buckets) sizes,
+        int rows, AttentionOptions options, ReadOnlySpan<int> offsets, bool rowsAreKeys)
     {
         int blocks = AttentionSlots(sizes, rows);
-        arguments.IsOrdered = 0;
+        order = default;
         if (!offsets.IsEmpty)
         {
             if (offsets.Length != sizes.Sequences + 1 || offsets[^1] != sizes.Tokens)
-                throw new ArgumentException($"attention: {offsets.Length} offsets up to {offsets[^1]} for {sizes.Sequences} sequences of {sizes.Tokens} tokens");
+                throw new ArgumentException($"attention: {offsets.Length} offsets to {offsets[^1]} for {sizes.Sequences} sequences of {sizes.Tokens} tokens");
             (int before, int after) = rowsAreKeys ? (options.WindowRight, options.WindowLeft) : (options.WindowLeft, options.WindowRight);
-            ReadOnlySpan<ushort> order = _attentionOrder.Get(offsets, rows, before, after);
-            if (!order.IsEmpty)
+            ReadOnlySpan<ushort> slots = _attentionOrder.Get(offsets, rows, before, after);
+            if (!slots.IsEmpty)
             {
-                fixed (ushort* slots = arguments.Order) order.CopyTo(new Span<ushort>(slots, AttentionOrder.Most));
-                (arguments.IsOrdered, blocks) = (1, order.Length);
+                fixed (ushort* to = order.Slots) slots.CopyTo(new Span<ushort>(to, AttentionOrder.Most));
+                order.Count = blocks = slots.Length;
             }
         }
 
@@ -166,9 +168,15 @@ public sealed unsafe partial class CudaBackend
         public ulong CuSeqLens, Bias;
         public int Sequences, Tokens, Heads, KvHeads, HeadDim, WindowLeft, WindowRight, Reach;
         public float Factor, Cap, Scale;
-        public int Vectors, IsOrdered;
-        public fixed ushort Order[AttentionOrder.Most];
-        private readonly int _unused;
+        public int Vectors;
+    }
+
+    /// <summary>AttentionOrder of kernels/attention/problem.cuh, field by field.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct AttentionOrderArguments
+    {
+        public int Count;
+        public fixed ushort Slots[AttentionOrder.Most];
     }
 
     /// <summary>AttentionGradients of kernels/attention_backward.cu, field by field.</summary>
