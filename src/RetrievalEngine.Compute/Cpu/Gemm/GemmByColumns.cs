@@ -89,13 +89,9 @@ internal static unsafe class GemmByColumns
             for (GemmChunk* chunk = product->Chunks; chunk < product->EndChunk; chunk++)
             {
                 GemmSource* source = tiles.Sources + chunk->Source;
-                float* left = source->Packed + chunk->FirstK * tiles.Height;
-                long strideA = tiles.Height, nextA = source->PanelFloats;
-                if (source->Operand.Direct)
-                {
-                    left = (float*)source->Operand.Data + chunk->FirstK * source->Operand.Stride;
-                    (strideA, nextA) = (source->Operand.Stride, tiles.Height);
-                }
+                bool direct = source->Operand.Direct;
+                long strideA = direct ? source->Operand.Stride : tiles.Height;
+                float* left = (direct ? (float*)source->Operand.Data : source->Packed) + chunk->FirstK * strideA;
 
                 for (long panel = firstPanel; panel < endPanel; panel++)
                 {
@@ -113,7 +109,8 @@ internal static unsafe class GemmByColumns
 
                     for (long row = 0; row < tiles.Panels; row++)
                     {
-                        tiles.Multiply(product, chunk, row, panel, left + row * nextA, strideA, b, strideB, tile, (byte*)tile, 0);
+                        float* a = left + (direct ? tiles.FirstRow(row) : row * source->PanelFloats);
+                        tiles.Multiply(product, chunk, row, panel, a, strideA, b, strideB, tile, (byte*)tile, 0);
                     }
                 }
             }

@@ -78,8 +78,9 @@ internal unsafe ref struct GemmPlan
             {
                 fixed (GemmProduct* products = _products)
                 {
-                    GemmTiles tiles = new(sources, _sourceCount, segments, products, _productCount, _stage + 1, _m);
-                    if (_m <= FewRows) GemmByColumns.Run(tiles, workers, scratch);
+                    bool few = _m <= FewRows;
+                    GemmTiles tiles = new(sources, _sourceCount, segments, products, _productCount, _stage + 1, _m, few ? 1 : workers.Count);
+                    if (few) GemmByColumns.Run(tiles, workers, scratch);
                     else GemmByRows.Run(tiles, workers, scratch);
                 }
             }

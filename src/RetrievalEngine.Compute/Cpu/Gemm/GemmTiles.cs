@@ -22,7 +22,9 @@ internal readonly unsafe struct GemmTiles
     private readonly GemmSegment* _segments;
     private readonly long _m;
 
-    public GemmTiles(GemmSource* sources, int sourceCount, GemmSegment* segments, GemmProduct* products, int productCount, int stages, long m)
+    /// <summary>Cuts a plan over <paramref name="m"/> rows into panels of rows whose number is a multiple of <paramref name="lanes"/>.</summary>
+    public GemmTiles(
+        GemmSource* sources, int sourceCount, GemmSegment* segments, GemmProduct* products, int productCount, int stages, long m, int lanes)
     {
         Sources = sources;
         SourceCount = sourceCount;
@@ -31,11 +33,10 @@ internal readonly unsafe struct GemmTiles
         Stages = stages;
         _segments = segments;
         _m = m;
-        // Panels of even height: 16 rows are two of 8, not one of 14 and one of 2.
+        // Panels of even height: 16 rows are two of 8, not one of 14 and one of 2; and as many for each thread.
         int most = Microkernel.Best.Rows;
-        long panels = (m + most - 1) / most;
-        Height = (int)((m + panels - 1) / panels);
-        Panels = (m + Height - 1) / Height;
+        Panels = Math.Min(m, ((m + most - 1) / most + lanes - 1) / lanes * lanes);
+        Height = (int)((m + Panels - 1) / Panels);
     }
 
     /// <summary>Left operands.</summary>
@@ -53,7 +54,7 @@ internal readonly unsafe struct GemmTiles
     /// <summary>Number of stages.</summary>
     public int Stages { get; }
 
-    /// <summary>Rows of a panel, but for the last.</summary>
+    /// <summary>Most rows of a panel; some have one less.</summary>
     public int Height { get; }
 
     /// <summary>Panels of rows.</summary>
@@ -61,6 +62,9 @@ internal readonly unsafe struct GemmTiles
 
     /// <summary>Floats of the largest tile.</summary>
     public static long TileFloats => Microkernel.Best.Rows * Microkernel.Best.Columns;
+
+    /// <summary>First row of a panel.</summary>
+    public long FirstRow(long panel) => panel * _m / Panels;
 
     /// <summary>Number of chunks of all products.</summary>
     public long CountChunks()
@@ -130,9 +134,9 @@ internal readonly unsafe struct GemmTiles
         {
             for (long panel = firstPanel; panel < endPanel; panel++)
             {
-                long row = panel * Height;
+                long row = FirstRow(panel);
                 float* to = destination + (panel - firstPanel) * source->PanelFloats + k * Height;
-                Packing.Pack(source->Operand, row, (int)Math.Min(Height, _m - row), k, Math.Min(step, source->K - k), Height, to);
+                Packing.Pack(source->Operand, row, (int)(FirstRow(panel + 1) - row), k, Math.Min(step, source->K - k), Height, to);
             }
         }
     }
@@ -152,8 +156,8 @@ internal readonly unsafe struct GemmTiles
     public void Multiply(GemmProduct* product, GemmChunk* chunk, long rowPanel, long columnPanel, float* a, long strideA, float* b, long strideB,
         float* tile, byte* ahead, long step)
     {
-        long row = rowPanel * Height, column = columnPanel * product->Width;
-        int rows = (int)Math.Min(Height, _m - row), columns = (int)Math.Min(product->Width, product->N - column);
+        long row = FirstRow(rowPanel), column = columnPanel * product->Width;
+        int rows = (int)(FirstRow(rowPanel + 1) - row), columns = (int)Math.Min(product->Width, product->N - column);
         float* c = product->C + row * product->StrideC + column;
         bool accumulate = chunk != product->Chunks || product->Accumulate;
         Microkernel kernel = Microkernel.Best;
