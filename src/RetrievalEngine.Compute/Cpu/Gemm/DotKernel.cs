@@ -13,7 +13,7 @@ namespace RetrievalEngine.Compute.Cpu.Gemm;
 internal static unsafe class DotKernel
 {
     private const int Lanes = 16, Step = 2 * Lanes, MostRows = 8, TileRows = 4, MostQueries = 5;
-    private const long Line = 64, Ahead = 2048, MostAhead = 64 << 10;
+    private const long Line = 64, Ahead = 1024, MostAhead = 64 << 10;
 
     // As many sums as there are registers for.
     private static int Rows => Avx512F.IsSupported ? MostRows : 4;

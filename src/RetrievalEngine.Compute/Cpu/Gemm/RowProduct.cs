@@ -50,6 +50,12 @@ internal readonly unsafe struct RowProduct(Operand b, float* preparedA, float* c
         where TFormat : struct, IElementFormat
     {
         long stride = b.Stride * TFormat.Size;
+        if (TFormat.Size == 2)
+        {
+            for (int i = 0; i < count; i++) products[i] = RowKernel.Multiply<TFormat>(b.Data + (first + i) * stride, preparedA, k);
+            return;
+        }
+
         DotKernel.Multiply<TFormat>(b.Data + first * stride, stride, count, preparedA, 1, k, products, RowsPerTask);
     }
 }
