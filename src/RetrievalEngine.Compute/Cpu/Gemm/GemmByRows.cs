@@ -93,9 +93,11 @@ internal static unsafe class GemmByRows
         public void Run(int lane)
         {
             float* tile = shared.Lane(lane), left = tile + GemmTiles.TileFloats;
+            long each = tiles.Panels / blocks, larger = tiles.Panels % blocks;
             for (long block = shared.Take(); block < blocks; block = shared.Take())
             {
-                long first = block * tiles.Panels / blocks, end = (block + 1) * tiles.Panels / blocks;
+                // The larger blocks first: their number is a multiple of the threads', as those of all blocks and panels are.
+                long first = block * each + Math.Min(block, larger), end = first + each + (block < larger ? 1 : 0);
                 for (int stage = 0; stage < tiles.Stages; stage++)
                 {
                     for (int i = 0; i < tiles.SourceCount; i++)
