@@ -11,10 +11,12 @@ namespace RetrievalEngine.Compute.Cpu.Gemm;
 /// </summary>
 internal static unsafe class Kernel512
 {
+    private const int Rows = 14, Columns = 32;
+
     /// <summary>The microkernels.</summary>
     public static Microkernel Create()
     {
-        Microkernel kernel = new(14, 32);
+        Microkernel kernel = new(Rows, Columns);
         kernel.Add(1, &Multiply<N1, N2>, &Multiply<N1, N1>);
         kernel.Add(2, &Multiply<N2, N2>, &Multiply<N2, N1>);
         kernel.Add(3, &Multiply<N3, N2>, &Multiply<N3, N1>);
@@ -77,6 +79,10 @@ internal static unsafe class Kernel512
             if (TRows.Value > 12) (c12, d12) = Add<TVectors>(a[12], b0, b1, c12, d12);
             if (TRows.Value > 13) (c13, d13) = Add<TVectors>(a[13], b0, b1, c13, d13);
             Sse.Prefetch1(ahead);
+            // From the level 2 cache, eight k ahead, where the processor's own guess comes a little late.
+            Sse.Prefetch0(b + 8 * Columns);
+            Sse.Prefetch0(b + 8 * Columns + 16);
+            Sse.Prefetch0(a + 8 * Rows);
             ahead += step;
             a += strideA;
             b += strideB;
