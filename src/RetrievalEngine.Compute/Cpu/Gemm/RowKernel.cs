@@ -6,8 +6,8 @@ namespace RetrievalEngine.Compute.Cpu.Gemm;
 
 /// <summary>
 /// The inner product of one row of 16-bit elements with a query that <see cref="DotKernel.Prepare"/> made. The row comes from memory as a plain read
-/// would bring it: one stream, eight lines a turn, the processor's own prefetching undisturbed. On one core of a Zen 4 that is 0.96 of the plain
-/// read, where several rows side by side with prefetches end at 0.83; with float32 it is the other way round (0.90 and 0.97).
+/// would bring it: one stream, eight lines a turn, the processor's own prefetching undisturbed. On one core of a Zen 4 that is 0.86 of the plain
+/// read (the same loop in C: 0.96), where several rows side by side with prefetches end at 0.80; with float32 it is the other way round.
 /// </summary>
 internal static unsafe class RowKernel
 {
