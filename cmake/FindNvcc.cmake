@@ -8,6 +8,10 @@ else()
   set(ENGINE_CACHE $ENV{HOME}/.cache/retrieval-engine)
 endif()
 
+# One that an earlier run found may have been removed since.
+if(NVCC AND NOT EXISTS "${NVCC}")
+  unset(NVCC CACHE)
+endif()
 find_program(NVCC nvcc HINTS ENV NVCC ENV CUDA_PATH PATH_SUFFIXES bin)
 find_program(NVCC nvcc PATHS ${ENGINE_CACHE}/cuda /opt/cuda-min /usr/local/cuda PATH_SUFFIXES bin NO_DEFAULT_PATH)
 set(NVCC_VERSION "")
