@@ -95,6 +95,18 @@ internal sealed class ModelFilesTests
     }
 
     [Test]
+    public async Task Convert_ATrainingRun_LeavesTheRunBehind_AndTakesTheModules()
+    {
+        SentenceTransformerWriter.Write(At("base"), new SentenceTransformerFolder(Pooling.Mean, true, 32, "", "", false), 16);
+        File.WriteAllText(Path.Combine(At("base"), "training_run.json"), "{}");
+        File.WriteAllText(Path.Combine(Directory.CreateDirectory(Path.Combine(At("base"), "checkpoint-5")).FullName, "config.json"), Config);
+        Assert.That(await Run("model", "convert", "--model", At("base"), "--output", At("again")), Is.Zero);
+        Assert.That(SentenceTransformerFolder.Find(At("again")), Is.EqualTo(SentenceTransformerFolder.Find(At("base"))));
+        Assert.That(File.Exists(Path.Combine(At("again"), "training_run.json")), Is.False);
+        Assert.That(Directory.Exists(Path.Combine(At("again"), "checkpoint-5")), Is.False);
+    }
+
+    [Test]
     public async Task Convert_ValueBeyondFloat16_IsNamedAndNothingWritten()
     {
         CheckpointWriter.Write(At("large"), Config, [TensorSource.FromFloat32("norm.weight", new Shape(2), (float[])[1, 70_000])]);

@@ -43,15 +43,11 @@ public sealed record SentenceTransformerFolder(
     {
         string path = Path.Combine(folder, ModulesFile);
         if (!File.Exists(path)) return null;
-        JsonElement modules = JsonFields.ParseElement(JsonFields.ReadBytes(path), path);
-        if (modules.ValueKind != JsonValueKind.Array)
-            throw new InputException($"{path}: a JSON array of modules is needed, not {JsonFields.Kind(modules)}");
         Pooling? pooling = null;
         bool normalize = false;
         List<DenseModule> dense = [];
-        foreach (JsonElement element in modules.EnumerateArray())
+        foreach (JsonFields module in Modules(path))
         {
-            JsonFields module = JsonFields.Object(element, path);
             string type = module.Text("type"), at = module.TextOrNull("path") ?? "";
             switch (type[(type.LastIndexOf('.') + 1)..])
             {
@@ -76,6 +72,22 @@ public sealed record SentenceTransformerFolder(
         SentenceTransformerFolder found = new(
             pooling ?? throw new InputException($"{path}: there is no Pooling module"), normalize, ReadMaxLength(folder), query, passage, dot);
         return dense.Count == 0 ? found : found with { Dense = dense };
+    }
+
+    /// <summary>The folders within <paramref name="folder"/> that its modules lie in; none where it has no <see cref="ModulesFile"/>.</summary>
+    /// <exception cref="InputException">The file is damaged, or names something else.</exception>
+    public static IReadOnlyList<string> ModuleFolders(string folder)
+    {
+        string path = Path.Combine(folder, ModulesFile);
+        return File.Exists(path) ? [.. Modules(path).Where(module => module.TextOrNull("path") is { Length: > 0 }).Select(module => FolderOf(module.Text("path"), module))] : [];
+    }
+
+    private static IEnumerable<JsonFields> Modules(string path)
+    {
+        JsonElement modules = JsonFields.ParseElement(JsonFields.ReadBytes(path), path);
+        if (modules.ValueKind != JsonValueKind.Array)
+            throw new InputException($"{path}: a JSON array of modules is needed, not {JsonFields.Kind(modules)}");
+        return modules.EnumerateArray().Select(element => JsonFields.Object(element, path));
     }
 
     private static string FolderOf(string module, JsonFields modules)

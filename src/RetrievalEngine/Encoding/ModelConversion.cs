@@ -18,6 +18,8 @@ public static class ModelConversion
 {
     private const int Chunk = 1 << 20;
     private static readonly JsonSerializerOptions s_indented = new() { WriteIndented = true };
+    // The mark of a training run, which the new folder is not.
+    private const string RunFile = "training_run.json";
     private static readonly string[] s_copied = [".json", ".txt", ".model", ".jinja", ".tiktoken", ".md"];
 
     /// <summary>
@@ -79,7 +81,7 @@ public static class ModelConversion
             string name = Path.GetFileName(path);
             bool isText = s_copied.Contains(Path.GetExtension(name)) && !name.EndsWith(".index.json", StringComparison.Ordinal);
             bool isLicense = name.StartsWith("LICENSE", StringComparison.Ordinal) || name.StartsWith("NOTICE", StringComparison.Ordinal);
-            if ((isText || isLicense) && name != except) File.Copy(path, Path.Combine(folder, name));
+            if ((isText || isLicense) && name != except && name != RunFile) File.Copy(path, Path.Combine(folder, name));
         }
     }
 
@@ -87,10 +89,10 @@ public static class ModelConversion
     private static void CopyModules(string source, string folder)
     {
         IReadOnlyList<DenseModule> dense = SentenceTransformerFolder.Find(source)?.Dense ?? [];
-        foreach (string module in Directory.EnumerateDirectories(source).Select(path => Path.GetFileName(path)))
+        foreach (string module in SentenceTransformerFolder.ModuleFolders(source))
         {
             string from = Path.Combine(source, module);
-            if (!File.Exists(Path.Combine(from, "config.json"))) continue;
+            if (!Directory.Exists(from)) continue;
             string to = Directory.CreateDirectory(Path.Combine(folder, module)).FullName;
             CopySmallFiles(from, to, except: null);
             if (dense.FirstOrDefault(d => d.Folder == module) is { } found) File.Copy(found.WeightsFile(source), Path.Combine(to, Path.GetFileName(found.WeightsFile(source))));
