@@ -5,6 +5,7 @@ using System.Text.Json;
 using System.Threading.Tasks;
 using NUnit.Framework;
 using RetrievalEngine.TestKit;
+using static RetrievalEngine.Cli.Tests.CommandRun;
 
 namespace RetrievalEngine.Cli.Tests;
 
@@ -307,20 +308,5 @@ internal sealed class DenseSearchTests
         await Done("encode", "--model", model, "--input", _corpus, "--output", _files.PathOf($"{name}-emb"), "--rows-per-shard", "11");
         await Done("index", "build", "--embeddings", _files.PathOf($"{name}-emb"), "--output", _files.PathOf(name));
         return _files.PathOf(name);
-    }
-
-    private static async Task<CommandRun> Done(params string[] args)
-    {
-        CommandRun run = await CommandRun.Of([.. args, "--quiet"]);
-        Assert.That((run.ExitCode, run.Error), Is.EqualTo((ExitCodes.Done, "")));
-        return run;
-    }
-
-    private static async Task Refused(string expected, params string[] args)
-    {
-        CommandRun run = await CommandRun.Of([.. args, "--quiet"]);
-        Assert.That(run.ExitCode, Is.EqualTo(ExitCodes.BadInput), run.Error);
-        Assert.That(run.Error, Does.StartWith("retrieval: ").And.Contain(expected));
-        Assert.That((run.Error.Trim().Split('\n').Length, run.Output), Is.EqualTo((1, "")));
     }
 }

@@ -7,6 +7,7 @@ using System.Threading.Tasks;
 using NUnit.Framework;
 using RetrievalEngine.Indexing;
 using RetrievalEngine.Search;
+using static RetrievalEngine.Cli.Tests.CommandRun;
 
 namespace RetrievalEngine.Cli.Tests;
 
@@ -140,20 +141,5 @@ internal sealed class IndexCommandTests
             foreach (ref float value in values) value = random.NextSingle() - 0.5f;
         }), Metric.InnerProduct, _files.PathOf(name), null);
         return _files.PathOf(name);
-    }
-
-    private static async Task<CommandRun> Done(params string[] args)
-    {
-        CommandRun run = await CommandRun.Of([.. args, "--quiet"]);
-        Assert.That((run.ExitCode, run.Error), Is.EqualTo((ExitCodes.Done, "")));
-        return run;
-    }
-
-    private static async Task Refused(string expected, params string[] args)
-    {
-        CommandRun run = await CommandRun.Of([.. args, "--quiet"]);
-        Assert.That(run.ExitCode, Is.EqualTo(ExitCodes.BadInput), run.Error);
-        Assert.That(run.Error, Does.StartWith("retrieval: ").And.Contain(expected));
-        Assert.That((run.Error.Trim().Split('\n').Length, run.Output), Is.EqualTo((1, "")));
     }
 }
