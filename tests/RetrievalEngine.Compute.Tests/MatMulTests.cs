@@ -36,6 +36,13 @@ internal sealed class MatMulTests(TestBackend backend)
             yield return new Case(1, 64, 300, TransB: true, B: dtype);
         }
 
+        // Few rows times a right side that lies row by row: each number of vectors, tiles and panels of columns that are not whole, several chunks of k.
+        foreach (DType dtype in (DType[])[DType.F32, DType.F16, DType.BF16])
+        {
+            foreach (int m in (int[])[16, 33, 48, 65, 128]) yield return new Case(m, 103, 1101, TransB: true, B: dtype, Alpha: 0.5f, Bias: true);
+        }
+
+        yield return new Case(30, 50, 1030, TransB: true, Accumulate: true, Alpha: -2);
         // One row and a matrix beyond the caches.
         yield return new Case(1, 1030, 4090, TransB: true, Bias: true, Activation: Activation.Relu);
         yield return new Case(1, 1025, 4096, TransB: true, B: DType.BF16, Accumulate: true, Alpha: 0.5f);
@@ -68,7 +75,7 @@ internal sealed class MatMulTests(TestBackend backend)
     [Test]
     public void A_row_does_not_depend_on_the_other_rows([Values] bool transB, [Values(DType.F32, DType.F16, DType.BF16)] DType dtype)
     {
-        const int M = 300, N = 75, K = 333;
+        const int M = 300, N = 75, K = 1333;
         RandomTensors random = new(3);
         double[] a = random.Normal(M * K), b = random.Normal(N * K, dtype: dtype);
         IBackend device = backend.Device.Value;
@@ -78,7 +85,7 @@ internal sealed class MatMulTests(TestBackend backend)
         tensors.Add("c", new Shape(M, N), DType.F32, new byte[M * N * 4]);
         device.MatMul(tensors["a"], tensors["b"], tensors["c"], transB: transB);
         double[] whole = Storage.Unpack(tensors.Download("c"), DType.F32);
-        foreach (int rows in (int[])[1, 2, 14, 15, 16, 31, 100, 129])
+        foreach (int rows in (int[])[1, 2, 9, 14, 15, 16, 31, 65, 100, 129])
         {
             tensors.Add("part", new Shape(rows, N), DType.F32, new byte[rows * N * 4]);
             device.MatMul(tensors["a"].Slice(7, rows), tensors["b"], tensors["part"], transB: transB);

@@ -1,3 +1,4 @@
+using System;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
@@ -19,6 +20,9 @@ internal readonly unsafe struct FloatF32 : IFloatFormat
     public static Vector512<float> Load(byte* source) => Vector512.Load((float*)source);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Spread(byte* source) => Vector512.Create(*(float*)source);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void LoadPair(byte* source, out Vector512<float> first, out Vector512<float> second)
     {
         first = Load(source);
@@ -38,6 +42,9 @@ internal readonly unsafe struct FloatF16 : IFloatFormat
     public static Vector512<float> Load(byte* source) => FloatFormats.WidenF16(Vector256.Load((ushort*)source));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Spread(byte* source) => Vector512.Create((float)*(Half*)source);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void LoadPair(byte* source, out Vector512<float> first, out Vector512<float> second)
     {
         first = Load(source);
@@ -55,6 +62,9 @@ internal readonly unsafe struct FloatBF16 : IFloatFormat
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Load(byte* source) => FloatFormats.WidenBF16(Vector256.Load((ushort*)source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Spread(byte* source) => (Vector512.Create(*(ushort*)source).AsUInt32() << 16).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void LoadPair(byte* source, out Vector512<float> first, out Vector512<float> second)

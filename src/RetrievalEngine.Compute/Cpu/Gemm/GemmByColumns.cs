@@ -3,13 +3,16 @@ using System;
 namespace RetrievalEngine.Compute.Cpu.Gemm;
 
 /// <summary>
-/// Few rows: the left sides are packed first; then each thread takes panels of columns, packs them by itself and multiplies, so that every right
-/// side is read once and by one thread, and what lies as a microkernel wants it is not packed at all.
+/// Few rows: the left sides are packed first; then each thread takes panels of columns, so that every right side is read once and by one thread. What
+/// lies as a kernel wants it is not packed at all: k by k for the <see cref="Microkernel"/>, row by row for the <see cref="DirectKernel"/>.
 /// </summary>
 internal static unsafe class GemmByColumns
 {
     // For so few panels of rows packing a panel of columns costs more than it saves.
     private const int DirectPanels = 4;
+
+    // So wide a panel's bias and activation are whole vectors.
+    private const int DirectTiles = 8;
 
     // Together they read longer pieces of the lines of a right side that lies k by k.
     private const int MaxPanelsPerTask = 8;
@@ -23,10 +26,15 @@ internal static unsafe class GemmByColumns
             GemmSource* source = tiles.Sources + i;
             source->PanelFloats = Packing.PanelFloats(source->K, tiles.Height);
             source->Offset = left;
-            if (!source->Operand.Direct) left += source->PanelFloats * tiles.Panels;
+            if (tiles.Packs(source)) left += source->PanelFloats * tiles.Panels;
         }
 
-        for (int i = 0; i < tiles.ProductCount; i++) right = Math.Max(right, Packing.PanelFloats(GemmTiles.ChunkK, tiles.Products[i].Width));
+        for (int i = 0; i < tiles.ProductCount; i++)
+        {
+            if (tiles.Direct) tiles.Products[i].Width = DirectKernel.Columns * DirectTiles;
+            else right = Math.Max(right, Packing.PanelFloats(GemmTiles.ChunkK, tiles.Products[i].Width));
+        }
+
         using Scratch.Loan loan = GemmShared.Rent(
             scratch, left, right + GemmTiles.TileFloats, workers.Count, tiles.CountChunks(), out GemmShared shared);
         tiles.WriteChunks(shared.Chunks);
@@ -40,7 +48,7 @@ internal static unsafe class GemmByColumns
         for (int i = 0; i < tiles.SourceCount; i++)
         {
             if (tiles.Sources[i].Stage < stage) first = i + 1;
-            if (tiles.Sources[i].Stage == stage && !tiles.Sources[i].Operand.Direct) end = i + 1;
+            if (tiles.Sources[i].Stage == stage && tiles.Packs(tiles.Sources + i)) end = i + 1;
         }
 
         if (end > first) workers.Run(new PackJob(tiles, first), (int)((end - first) * tiles.Panels));
@@ -58,7 +66,7 @@ internal static unsafe class GemmByColumns
         {
             GemmSource* source = tiles.Sources + first + task / tiles.Panels;
             long panel = task % tiles.Panels;
-            if (!source->Operand.Direct) tiles.PackLeft(source, panel, panel + 1, source->Packed + panel * source->PanelFloats);
+            if (tiles.Packs(source)) tiles.PackLeft(source, panel, panel + 1, source->Packed + panel * source->PanelFloats);
         }
     }
 
@@ -76,7 +84,9 @@ internal static unsafe class GemmByColumns
                 for (; task < start + tasks; task = shared.Take())
                 {
                     long first = (task - start) * panelsPerTask;
-                    Multiply(product, first, Math.Min(product->Panels, first + panelsPerTask), shared.Lane(lane));
+                    long end = Math.Min(product->Panels, first + panelsPerTask);
+                    if (!tiles.Direct) Multiply(product, first, end, shared.Lane(lane));
+                    else for (; first < end; first++) MultiplyDirect(product, first, shared.Lane(lane));
                 }
 
                 start += tasks;
@@ -114,6 +124,27 @@ internal static unsafe class GemmByColumns
                     }
                 }
             }
+        }
+
+        private void MultiplyDirect(GemmProduct* product, long panel, float* tile)
+        {
+            long first = panel * product->Width, end = Math.Min(product->N, first + product->Width);
+            for (GemmChunk* chunk = product->Chunks; chunk < product->EndChunk; chunk++)
+            {
+                GemmSource* source = tiles.Sources + chunk->Source;
+                for (long column = first; column < end; column += DirectKernel.Columns)
+                {
+                    int columns = (int)Math.Min(DirectKernel.Columns, end - column);
+                    // Behind a panel's last tile of one chunk comes the first one of the next.
+                    byte* right = chunk->Right.At(column, chunk->FirstK), next = column + columns < end ? chunk->Right.At(column + columns, chunk->FirstK)
+                        : chunk + 1 < product->EndChunk ? chunk[1].Right.At(first, chunk[1].FirstK) : product->Chunks->Right.At(end, 0);
+                    float* left = source->Packed + chunk->FirstK * tiles.Height;
+                    for (long row = 0; row < tiles.Panels; row++, left += source->PanelFloats)
+                        tiles.MultiplyDirect(product, chunk, row, column, columns, left, right, tile, next);
+                }
+            }
+
+            tiles.FinishDirect(product, first, end);
         }
     }
 }

@@ -10,7 +10,8 @@ namespace RetrievalEngine.Compute.Cpu.Gemm;
 /// </summary>
 internal unsafe ref struct GemmPlan
 {
-    private const long FewRows = 128;
+    // For fewer the lanes of a direct kernel would be more than half empty.
+    private const long FewRows = 128, LeastDirectRows = 9;
     private readonly Span<GemmSource> _sources;
     private readonly Span<GemmSegment> _segments;
     private readonly Span<GemmProduct> _products;
@@ -79,11 +80,22 @@ internal unsafe ref struct GemmPlan
                 fixed (GemmProduct* products = _products)
                 {
                     bool few = _m <= FewRows;
-                    GemmTiles tiles = new(sources, _sourceCount, segments, products, _productCount, _stage + 1, _m, few ? 1 : workers.Count);
+                    GemmTiles tiles = new(
+                        sources, _sourceCount, segments, products, _productCount, _stage + 1, _m, few ? 1 : workers.Count, few && IsDirect());
                     if (few) GemmByColumns.Run(tiles, workers, scratch);
                     else GemmByRows.Run(tiles, workers, scratch);
                 }
             }
         }
+    }
+
+    private readonly bool IsDirect()
+    {
+        foreach (GemmSegment segment in _segments[.._segmentCount])
+        {
+            if (segment.Right.KMajor) return false;
+        }
+
+        return _m >= LeastDirectRows && DirectKernel.IsSupported;
     }
 }

@@ -22,9 +22,13 @@ internal readonly unsafe struct GemmTiles
     private readonly GemmSegment* _segments;
     private readonly long _m;
 
-    /// <summary>Cuts a plan over <paramref name="m"/> rows into panels of rows whose number is a multiple of <paramref name="lanes"/>.</summary>
+    /// <summary>
+    /// Cuts a plan over <paramref name="m"/> rows into panels of rows whose number is a multiple of <paramref name="lanes"/>, for the
+    /// <see cref="Microkernel"/> or, when <paramref name="direct"/>, for the <see cref="DirectKernel"/>.
+    /// </summary>
     public GemmTiles(
-        GemmSource* sources, int sourceCount, GemmSegment* segments, GemmProduct* products, int productCount, int stages, long m, int lanes)
+        GemmSource* sources, int sourceCount, GemmSegment* segments, GemmProduct* products, int productCount, int stages, long m, int lanes,
+        bool direct)
     {
         Sources = sources;
         SourceCount = sourceCount;
@@ -33,11 +37,17 @@ internal readonly unsafe struct GemmTiles
         Stages = stages;
         _segments = segments;
         _m = m;
+        Direct = direct;
         // Panels of even height: 16 rows are two of 8, not one of 14 and one of 2; and as many for each thread.
-        int most = Microkernel.Best.Rows;
+        int most = direct ? DirectKernel.Rows : Microkernel.Best.Rows;
         Panels = Math.Min(m, ((m + most - 1) / most + lanes - 1) / lanes * lanes);
         Height = (int)((m + Panels - 1) / Panels);
+        // Whole vectors.
+        if (direct) Height = (Height + Line - 1) / Line * Line;
     }
+
+    /// <summary>Whether the <see cref="DirectKernel"/> computes it.</summary>
+    public bool Direct { get; }
 
     /// <summary>Left operands.</summary>
     public GemmSource* Sources { get; }
@@ -54,7 +64,7 @@ internal readonly unsafe struct GemmTiles
     /// <summary>Number of stages.</summary>
     public int Stages { get; }
 
-    /// <summary>Most rows of a panel; some have one less.</summary>
+    /// <summary>Rows for which a panel has room: those of the highest panels, when direct up to whole vectors; some panels have one less.</summary>
     public int Height { get; }
 
     /// <summary>Panels of rows.</summary>
@@ -125,6 +135,9 @@ internal readonly unsafe struct GemmTiles
         }
     }
 
+    /// <summary>Whether a source has to be packed.</summary>
+    public bool Packs(GemmSource* source) => Direct || !source->Operand.Direct;
+
     /// <summary>Packs panels of rows of a source, all of their k, one behind the other.</summary>
     public void PackLeft(GemmSource* source, long firstPanel, long endPanel, float* destination)
     {
@@ -167,19 +180,37 @@ internal readonly unsafe struct GemmTiles
         }
         else
         {
-            kernel.Multiply(rows, product->Narrow, chunk->K, a, strideA, b, strideB, tile, product->Width, product->Alpha, false, ahead, step);
+            // The room holds what lies at c: the same sum as in a whole tile.
+            for (int i = 0; i < rows && accumulate; i++)
+                new ReadOnlySpan<float>(c + i * product->StrideC, columns).CopyTo(new Span<float>(tile + i * product->Width, columns));
+            kernel.Multiply(rows, product->Narrow, chunk->K, a, strideA, b, strideB, tile, product->Width, product->Alpha, accumulate, ahead, step);
             for (int i = 0; i < rows; i++)
-            {
-                for (int j = 0; j < columns; j++)
-                {
-                    float value = tile[i * product->Width + j];
-                    c[i * product->StrideC + j] = accumulate ? c[i * product->StrideC + j] + value : value;
-                }
-            }
+                new ReadOnlySpan<float>(tile + i * product->Width, columns).CopyTo(new Span<float>(c + i * product->StrideC, columns));
         }
 
         if (chunk + 1 == product->EndChunk) Finish(product, c, column, rows, columns);
     }
+
+    /// <summary>The same for columns <paramref name="column"/> and following by the <see cref="DirectKernel"/>; <see cref="FinishDirect"/> finishes it.</summary>
+    public void MultiplyDirect(GemmProduct* product, GemmChunk* chunk, long rowPanel, long column, int columns, float* left, byte* right, float* tile,
+        byte* next)
+    {
+        long row = FirstRow(rowPanel), rows = FirstRow(rowPanel + 1) - row;
+        DirectKernel.Multiply(chunk->Right.DType, chunk->K, right, chunk->Right.Stride, columns, left, Height, tile, next);
+        bool accumulate = chunk != product->Chunks || product->Accumulate;
+        float* c = product->C + row * product->StrideC + column;
+        for (long i = 0; i < rows; i++, c += product->StrideC)
+        {
+            for (int j = 0; j < columns; j++)
+            {
+                float sum = tile[j * Height + i];
+                c[j] = accumulate ? MathF.FusedMultiplyAdd(sum, product->Alpha, c[j]) : sum * product->Alpha;
+            }
+        }
+    }
+
+    /// <summary>Adds the bias to columns <paramref name="first"/> … <paramref name="end"/> - 1 of all rows and applies the activation.</summary>
+    public void FinishDirect(GemmProduct* product, long first, long end) => Finish(product, product->C + first, first, (int)_m, (int)(end - first));
 
     private static void Finish(GemmProduct* product, float* c, long column, int rows, int columns)
     {

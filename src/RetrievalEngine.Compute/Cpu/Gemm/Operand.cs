@@ -27,6 +27,9 @@ internal readonly unsafe struct Operand(byte* data, DType dtype, long stride, bo
     /// <summary>Whether a microkernel can read it as it is.</summary>
     public bool Direct => kMajor && dtype == DType.F32;
 
+    /// <summary>Where element (<paramref name="row"/>, <paramref name="k"/>) lies.</summary>
+    public byte* At(long row, long k) => data + (kMajor ? k * stride + row : row * stride + k) * dtype.Size();
+
     /// <summary>The same without the first <paramref name="k"/> steps.</summary>
     public Operand From(long k) => new(data + k * (kMajor ? stride : 1) * dtype.Size(), dtype, stride, kMajor);
 }
