@@ -11,9 +11,11 @@ namespace RetrievalEngine.Models;
 /// <param name="CuSeqLens">[B+1] I32.</param>
 /// <param name="MaxSeqLen">Length of the longest sequence.</param>
 /// <param name="Offsets">The offsets of the sequences that attention sees, on the host: those of Shared where there are such, else CuSeqLens.</param>
+/// <param name="Training">Whether a backward pass will follow.</param>
 /// <param name="Shared">Rows [E], CuSeqLens [N+1] and Back [T] I32 of sequences that share beginnings; null where none do.</param>
 internal sealed record BatchTensors(
-    Tensor TokenIds, Tensor PositionIds, Tensor TypeIds, Tensor CuSeqLens, int MaxSeqLen, int[] Offsets, (Tensor Rows, Tensor CuSeqLens, Tensor Back)? Shared)
+    Tensor TokenIds, Tensor PositionIds, Tensor TypeIds, Tensor CuSeqLens, int MaxSeqLen, int[] Offsets, bool Training,
+    (Tensor Rows, Tensor CuSeqLens, Tensor Back)? Shared)
 {
     /// <summary>Number of tokens T.</summary>
     public long Tokens => TokenIds.Shape[0];
@@ -25,7 +27,7 @@ internal sealed record BatchTensors(
     /// Uploads <paramref name="batch"/> into <paramref name="arena"/>, all of it in one copy. With a <paramref name="paddingId"/> positions are RoBERTa's:
     /// padding has its own id, other tokens count from the one after it.
     /// </summary>
-    public static BatchTensors Upload(IBackend backend, PackedBatch batch, int? paddingId, Arena arena)
+    public static BatchTensors Upload(IBackend backend, PackedBatch batch, int? paddingId, bool training, Arena arena)
     {
         List<int[]> parts = [batch.TokenIds, paddingId is { } padding ? CountFrom(padding, batch) : batch.PositionIds, batch.TypeIds, batch.CuSeqLens];
         if (batch.Shared is { } shared) parts.AddRange([shared.Rows, shared.CuSeqLens, shared.Back]);
@@ -36,7 +38,7 @@ internal sealed record BatchTensors(
         Tensor tensor = arena.Allocate(new Shape(all.Length), DType.I32);
         backend.Upload<int>(all, tensor);
         Tensor Part(int i) => tensor.Slice(starts[i], parts[i].Length);
-        return new BatchTensors(Part(0), Part(1), Part(2), Part(3), batch.MaxSeqLen, batch.Shared?.CuSeqLens ?? batch.CuSeqLens,
+        return new BatchTensors(Part(0), Part(1), Part(2), Part(3), batch.MaxSeqLen, batch.Shared?.CuSeqLens ?? batch.CuSeqLens, training,
             batch.Shared is null ? null : (Part(4), Part(5), Part(6)));
     }
 

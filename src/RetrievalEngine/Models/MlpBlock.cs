@@ -9,12 +9,19 @@ internal sealed class MlpBlock(IBackend backend, LinearPart? gate, LinearPart up
     private readonly LinearGroup _down = new(backend, down);
 
     /// <summary>y [T, H] from x [T, H].</summary>
-    public Tensor Forward(Tensor x, ulong seed, Arena arena, out Saved saved)
+    public Tensor Forward(Tensor x, BatchTensors batch, ulong seed, Arena arena, out Saved saved)
     {
-        Tensor[] inner = _in.Forward(x, Seeds.Derive(seed, 2), arena, out LinearGroup.Saved inSaved);
-        Tensor active = arena.Allocate(inner[0].Shape, backend.ActivationDType);
-        if (gate is null) backend.ActivationForward(inner[0], activation, active);
-        else backend.GatedActivationForward(inner[0], inner[1], activation, active);
+        // What backward does not ask for is never written.
+        bool fused = gate is null && !batch.Training;
+        Tensor[] inner = _in.Forward(x, Seeds.Derive(seed, 2), arena, out LinearGroup.Saved inSaved, fused ? activation : Activation.None);
+        Tensor active = inner[0];
+        if (!fused)
+        {
+            active = arena.Allocate(inner[0].Shape, backend.ActivationDType);
+            if (gate is null) backend.ActivationForward(inner[0], activation, active);
+            else backend.GatedActivationForward(inner[0], inner[1], activation, active);
+        }
+
         Tensor[] y = _down.Forward(active, Seeds.Derive(seed, 3), arena, out LinearGroup.Saved downSaved);
         saved = new Saved(inSaved, inner, downSaved);
         return y[0];

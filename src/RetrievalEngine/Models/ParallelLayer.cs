@@ -11,7 +11,7 @@ internal sealed class ParallelLayer(IBackend backend, AttentionBlock attention, 
         Tensor n = arena.Allocate(x.Shape, backend.ActivationDType);
         Norm.Saved normSaved = norm.Forward(x, residual: default, sum: default, n, arena);
         Tensor a = attention.Forward(n, batch, seed, arena, out AttentionBlock.Saved attentionSaved);
-        Tensor m = mlp.Forward(n, seed, arena, out MlpBlock.Saved mlpSaved);
+        Tensor m = mlp.Forward(n, batch, seed, arena, out MlpBlock.Saved mlpSaved);
         backend.Add(a, m, y);
         backend.Add(y, x, y);
         return new Saved(normSaved, attentionSaved, default, mlpSaved);

@@ -11,7 +11,7 @@ internal sealed class PostNormLayer(IBackend backend, AttentionBlock attention, 
         Tensor a = attention.Forward(x, batch, seed, arena, out AttentionBlock.Saved attentionSaved);
         Tensor h = arena.Allocate(x.Shape, backend.ActivationDType);
         Norm.Saved norm1 = attentionNorm.Forward(a, x, sum: a, h, arena);
-        Tensor m = mlp.Forward(h, seed, arena, out MlpBlock.Saved mlpSaved);
+        Tensor m = mlp.Forward(h, batch, seed, arena, out MlpBlock.Saved mlpSaved);
         Norm.Saved norm2 = mlpNorm.Forward(m, h, sum: m, y, arena);
         return new Saved(norm1, attentionSaved, norm2, mlpSaved);
     }

@@ -18,7 +18,7 @@ internal sealed class PreNormLayer(IBackend backend, AttentionBlock attention, M
         (Tensor h, Norm.Saved norm2) = Normalize(OutputNorms?.Attention, a, arena);
         Tensor n2 = arena.Allocate(x.Shape, backend.ActivationDType);
         Norm.Saved norm3 = mlpNorm.Forward(h, x, sum: h, n2, arena);
-        Tensor m = mlp.Forward(n2, seed, arena, out MlpBlock.Saved mlpSaved);
+        Tensor m = mlp.Forward(n2, batch, seed, arena, out MlpBlock.Saved mlpSaved);
         (m, Norm.Saved norm4) = Normalize(OutputNorms?.Mlp, m, arena);
         backend.Add(h, m, y);
         return new Saved(norm1, attentionSaved, norm3, mlpSaved, norm2, norm4);

@@ -175,7 +175,7 @@ public sealed class Transformer : IDisposable
     {
         ArgumentNullException.ThrowIfNull(arena);
         Check(batch);
-        tensors = BatchTensors.Upload(_backend, batch, _embedding.PaddingId, arena);
+        tensors = BatchTensors.Upload(_backend, batch, _embedding.PaddingId, training: false, arena);
         Tensor x = Hidden(tensors, arena), y = Hidden(tensors, arena);
         ArenaMark mark = arena.Mark();
         _embedding.Forward(tensors, x, arena);
@@ -201,7 +201,7 @@ public sealed class Transformer : IDisposable
         ArgumentNullException.ThrowIfNull(arena);
         Check(batch);
         if (batch.Shared is not null) throw new ArgumentException("training computes every sequence whole");
-        BatchTensors tensors = BatchTensors.Upload(_backend, batch, _embedding.PaddingId, arena);
+        BatchTensors tensors = BatchTensors.Upload(_backend, batch, _embedding.PaddingId, training: true, arena);
         TransformerActivations kept = new(tensors, seed, _layers.Length) { IsCheckpointed = checkpoint };
         Tensor x = Hidden(tensors, arena);
         kept.Embedding = _embedding.Forward(tensors, x, arena);
