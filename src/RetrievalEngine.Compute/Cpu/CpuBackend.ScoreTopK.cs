@@ -10,7 +10,7 @@ namespace RetrievalEngine.Compute.Cpu;
 public sealed unsafe partial class CpuBackend
 {
     // A pass reads all rows once: as many queries as are worth it, as long as what is collected for them stays small.
-    private const long QueriesPerPass = 250, QueriesToWiden = 32, CandidateBytesPerPass = 64 << 20;
+    private const long QueriesPerPass = 250, QueriesToWiden = 6, CandidateBytesPerPass = 64 << 20;
 
     // Rows that stay in the level 2 cache while all queries of the pass meet them.
     private const long RowBlockBytes = 192 << 10;
@@ -63,7 +63,7 @@ public sealed unsafe partial class CpuBackend
         }
 
         *next = 0;
-        _workers.Run(new ScoreJob(plan, queries, rowsPerBlock, widened, list, next, room, laneFloats), lanes);
+        _workers.Run(new ScoreJob(plan, lanes, queries, rowsPerBlock, widened, list, next, room, laneFloats), lanes);
         _workers.Run(new MergeJob(plan, lanes, list), plan.Queries);
     }
 
@@ -101,7 +101,7 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <summary>A thread takes blocks of rows, the lower ones first, and collects candidates of its own.</summary>
-    private readonly struct ScoreJob(ScorePlan plan, float* queries, int rowsPerBlock, long widened, Candidates* lists, long* next, float* room,
+    private readonly struct ScoreJob(ScorePlan plan, int lanes, float* queries, int rowsPerBlock, long widened, Candidates* lists, long* next, float* room,
         long laneFloats) : IJob
     {
         public void Run(int lane)
@@ -112,27 +112,27 @@ public sealed unsafe partial class CpuBackend
             {
                 int count = (int)Math.Min(rowsPerBlock, plan.N - first);
                 if (plan.Terms != null && AreExcluded(plan.Terms + first, count)) continue;
-                byte* rows = plan.Rows + first * plan.Stride;
+                byte* rows = plan.Rows + first * plan.Stride, next = rows + (long)lanes * rowsPerBlock * plan.Stride;
                 switch (plan.DType)
                 {
                     case DType.F32 when plan.Queries == 1:
                         RowScan.Multiply(rows, plan.Stride, count, queries, plan.D, scores);
                         break;
                     case DType.F32:
-                        Multiply<FloatF32>(rows, plan.Stride, count, scores);
+                        Multiply<FloatF32>(rows, plan.Stride, count, scores, next);
                         break;
                     case DType.BF16:
-                        Multiply<FloatBF16>(rows, plan.Stride, count, scores);
+                        Multiply<FloatBF16>(rows, plan.Stride, count, scores, next);
                         break;
                     case DType.F16 when widened > 0:
                         for (int row = 0; row < count; row++) Widen(rows + row * plan.Stride, plan.D, block + row * plan.D);
-                        Multiply<FloatF32>((byte*)block, plan.D * sizeof(float), count, scores);
+                        Multiply<FloatF32>((byte*)block, plan.D * sizeof(float), count, scores, next);
                         break;
                     case DType.F16:
-                        Multiply<FloatF16>(rows, plan.Stride, count, scores);
+                        Multiply<FloatF16>(rows, plan.Stride, count, scores, next);
                         break;
                     default:
-                        Multiply<FormatI8>(rows, plan.Stride, count, scores);
+                        Multiply<FormatI8>(rows, plan.Stride, count, scores, next);
                         break;
                 }
 
@@ -142,9 +142,9 @@ public sealed unsafe partial class CpuBackend
 
         private long Take() => (Interlocked.Increment(ref *next) - 1) * rowsPerBlock;
 
-        private void Multiply<TFormat>(byte* rows, long stride, int count, float* scores)
+        private void Multiply<TFormat>(byte* rows, long stride, int count, float* scores, byte* next)
             where TFormat : struct, IElementFormat =>
-            DotKernel.Multiply<TFormat>(rows, stride, count, queries, plan.Queries, plan.D, scores, rowsPerBlock);
+            DotKernel.Multiply<TFormat>(rows, stride, count, queries, plan.Queries, plan.D, scores, rowsPerBlock, next, count * plan.Stride);
 
         private static void Widen(byte* rows, long elements, float* block)
         {

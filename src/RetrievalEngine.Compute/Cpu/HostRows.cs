@@ -76,13 +76,13 @@ public static unsafe class HostRows
                 RowScan.Multiply(row, 0, 1, query, d, &score);
                 break;
             case DType.BF16:
-                DotKernel.Multiply<FloatBF16>(row, 0, 1, query, 1, d, &score, 1);
+                DotKernel.Multiply<FloatBF16>(row, 0, 1, query, 1, d, &score, 1, next: null, nextBytes: 0);
                 break;
             case DType.F16:
-                DotKernel.Multiply<FloatF16>(row, 0, 1, query, 1, d, &score, 1);
+                DotKernel.Multiply<FloatF16>(row, 0, 1, query, 1, d, &score, 1, next: null, nextBytes: 0);
                 break;
             default:
-                DotKernel.Multiply<FormatI8>(row, 0, 1, query, 1, d, &score, 1);
+                DotKernel.Multiply<FormatI8>(row, 0, 1, query, 1, d, &score, 1, next: null, nextBytes: 0);
                 break;
         }
 

@@ -53,24 +53,33 @@ internal static unsafe class DotKernel
 
     /// <summary>
     /// scores [q · scoreStride + r] = row r · query q over <paramref name="d"/> elements. Rows are <paramref name="rowStride"/> bytes apart, prepared
-    /// queries <see cref="PreparedFloats"/> floats. The rows come from memory, one behind the other, and go on behind the last.
+    /// queries <see cref="PreparedFloats"/> floats. The rows of one query come from memory, one behind the other, and go on behind the last; those of
+    /// several are taken to be at hand, while <paramref name="nextBytes"/> at <paramref name="next"/> are fetched for a later call; any address will do.
     /// </summary>
     public static void Multiply<TFormat>(byte* rows, long rowStride, int rowCount, float* prepared, int queryCount, long d, float* scores,
-        long scoreStride)
+        long scoreStride, byte* next, long nextBytes)
         where TFormat : struct, IElementFormat
     {
         long queryStride = PreparedFloats(d);
-        for (int query = 0; query < queryCount; query += Queries)
+        // Tiles of even width: 16 queries are four of 4, not three of 5 and one of 1.
+        int tiles = (queryCount + Queries - 1) / Queries;
+        byte* end = next + nextBytes;
+        for (int tile = 0; tile < tiles; tile++)
         {
-            int count = Math.Min(Queries, queryCount - query), step = count == 1 ? Rows : RowsOfTile;
-            // The first queries bring the rows in.
-            long ahead = query > 0 ? 0 : step * rowStride <= MostAhead ? Math.Max(Ahead, step * rowStride) : Ahead;
+            int query = (int)((long)tile * queryCount / tiles), count = (int)((tile + 1L) * queryCount / tiles) - query, step = count == 1 ? Rows : RowsOfTile;
+            long ahead = step * rowStride <= MostAhead ? Math.Max(Ahead, step * rowStride) : Ahead;
+            // Each step of a tile brings its share, whole lines, so that memory is not idle while the rows at hand are multiplied.
+            long steps = queryStride / Step, share = nextBytes / Line * step / Math.Max(1, tiles * steps * rowCount) * Line + Line;
             float* from = prepared + query * queryStride, to = scores + query * scoreStride;
             for (int row = 0; row < rowCount; row += step)
             {
                 byte* first = rows + row * rowStride;
                 int present = Math.Min(step, rowCount - row);
-                if (count > 1) Tile<TFormat>(first, rowStride, present, from, queryStride, count, d, to + row, scoreStride, ahead);
+                if (count > 1)
+                {
+                    Tile<TFormat>(first, rowStride, present, from, queryStride, count, d, to + row, scoreStride, next, next < end ? share : 0);
+                    next += share * steps;
+                }
                 else if (step == MostRows) Column<TFormat, N8>(first, rowStride, present, from, d, to + row, ahead);
                 else Column<TFormat, N4>(first, rowStride, present, from, d, to + row, ahead);
             }
@@ -166,21 +175,21 @@ internal static unsafe class DotKernel
     }
 
     private static void Tile<TFormat>(byte* row, long rowStride, int rows, float* query, long queryStride, int queries, long d, float* scores,
-        long scoreStride, long ahead)
+        long scoreStride, byte* next, long share)
         where TFormat : struct, IElementFormat
     {
-        if (!Avx512F.IsSupported) Tile<TFormat, N2, N2>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, ahead);
-        else if (queries == 2) Tile<TFormat, N4, N2>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, ahead);
-        else if (queries == 3) Tile<TFormat, N4, N3>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, ahead);
-        else if (queries == 4) Tile<TFormat, N4, N4>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, ahead);
-        else Tile<TFormat, N4, N5>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, ahead);
+        if (!Avx512F.IsSupported) Tile<TFormat, N2, N2>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, next, share);
+        else if (queries == 2) Tile<TFormat, N4, N2>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, next, share);
+        else if (queries == 3) Tile<TFormat, N4, N3>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, next, share);
+        else if (queries == 4) Tile<TFormat, N4, N4>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, next, share);
+        else Tile<TFormat, N4, N5>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, next, share);
     }
 
     /// <summary>Up to <typeparamref name="TRows"/> rows and <typeparamref name="TQueries"/> queries.</summary>
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Tile<TFormat, TRows, TQueries>(byte* row, long rowStride, int rows, float* query, long queryStride, long d, float* scores,
-        long scoreStride, long ahead)
+        long scoreStride, byte* next, long share)
         where TFormat : struct, IElementFormat
         where TRows : struct, IConstant
         where TQueries : struct, IConstant
@@ -202,14 +211,7 @@ internal static unsafe class DotKernel
                 TFormat.LoadPair(row1 + p, out Vector512<float> r1, out Vector512<float> u1);
                 if (TRows.Value > 2) TFormat.LoadPair(row2 + p, out r2, out u2);
                 if (TRows.Value > 2) TFormat.LoadPair(row3 + p, out r3, out u3);
-                if (ahead > 0)
-                {
-                    Prefetch<TFormat>(row + p + ahead);
-                    Prefetch<TFormat>(row1 + p + ahead);
-                    if (TRows.Value > 2) Prefetch<TFormat>(row2 + p + ahead);
-                    if (TRows.Value > 2) Prefetch<TFormat>(row3 + p + ahead);
-                }
-
+                for (byte* behind = next + share; Sse.IsSupported && next < behind; next += Line) Sse.Prefetch1(next);
                 float* from = query;
                 query += Step;
                 Vector512<float> x = Vector512.Load(from), y = Vector512.Load(from + Lanes);
@@ -252,7 +254,7 @@ internal static unsafe class DotKernel
             row1 = row + end;
             row2 = row1 + end;
             row3 = row2 + end;
-            (rest, ahead) = (0, 0);
+            (rest, share) = (0, 0);
         }
 
         Store(a0, b0, c0, e0, rows, scores);

@@ -56,6 +56,6 @@ internal readonly unsafe struct RowProduct(Operand b, float* preparedA, float* c
             return;
         }
 
-        DotKernel.Multiply<TFormat>(b.Data + first * stride, stride, count, preparedA, 1, k, products, RowsPerTask);
+        DotKernel.Multiply<TFormat>(b.Data + first * stride, stride, count, preparedA, 1, k, products, RowsPerTask, next: null, nextBytes: 0);
     }
 }
