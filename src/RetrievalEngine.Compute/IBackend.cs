@@ -183,7 +183,8 @@ public interface IBackend : IDisposable
     /// Inner products of queries [Q, D] F32 with the first D elements of rows [N, D or more] (F32, F16, BF16 or I8), times <paramref name="rowScales"/> [N] F32 (I8 always has them, others may), plus
     /// <paramref name="rowTerms"/> [N] F32 where given, merged into the running best k of each query; a row whose term is NaN is not searched. scores [Q, k] F32 descending,
     /// indices [Q, k] I64 (row number + firstRow); -1 and -∞ where there are fewer. Ties: lower index first. No score matrix is kept. Without <paramref name="merge"/> the
-    /// lists start empty; merging shards in any order gives the same lists. A query's scores do not depend on the other queries of the call. A device also takes rows in host memory,
+    /// lists start empty; merging shards in any order gives the same lists. A query's scores do not depend on the other queries of the call. Of I8 rows and a query of
+    /// <see cref="FixedPoint"/> a CPU adds up the products exactly. A device also takes rows in host memory,
     /// which pass through it a piece at a time (<see cref="MappedFile.View"/>); their rowScales and rowTerms are on the device.
     /// </summary>
     void ScoreTopK(Tensor queries, Tensor rows, Tensor rowScales, Tensor rowTerms, long firstRow, Tensor scores, Tensor indices, bool merge);

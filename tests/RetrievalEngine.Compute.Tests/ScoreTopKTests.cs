@@ -25,6 +25,13 @@ internal sealed class ScoreTopKTests(TestBackend backend)
             yield return new Case(150, 400, 80, 5, dtype);
         }
 
+        // Queries that a CPU scans in integers, alone and in tiles, rows and widths that are no whole tiles and steps.
+        foreach (int queries in (int[])[1, 2, 3, 4, 5, 6, 13, 60]) yield return new Case(queries, 131, 70, 10, DType.I8) { IsWhole = true, HasTerms = queries % 2 == 0 };
+        foreach (int width in Sizes.VectorOrNone)
+        {
+            foreach (int queries in (int[])[1, 7]) yield return new Case(queries, 41, width, 5, DType.I8) { IsWhole = true };
+        }
+
         foreach (int queries in (int[])[2, 3, 4, 5, 6, 7, 13]) yield return new Case(queries, 131, 48, 10, DType.F32);
         foreach (int width in Sizes.VectorOrNone) yield return new Case(7, 40, width, 5, DType.BF16);
         foreach (int rows in (int[])[1, 2, 3, 4, 5, 15, 16, 17, 63, 64, 65, 2000]) yield return new Case(2, rows, 24, 12, DType.F32);
@@ -78,6 +85,7 @@ internal sealed class ScoreTopKTests(TestBackend backend)
     {
         Case c = new(40, 300, width, 20, dtype);
         Data data = new(c, 2, backend);
+        foreach (int query in (int[])[0, 3, 6, 7, 11, 20, 39]) data.Round(query);
         (float[] scores, long[] indices) = data.Search(0);
         foreach ((int first, int count) in new[] { (0, 1), (39, 1), (3, 2), (5, 6), (0, 7), (10, 17) })
         {
@@ -85,6 +93,21 @@ internal sealed class ScoreTopKTests(TestBackend backend)
             Assert.That(some, Is.EqualTo(scores.Skip(first * c.K).Take(count * c.K)), $"{count} queries from {first}");
             Assert.That(rows, Is.EqualTo(indices.Skip(first * c.K).Take(count * c.K)));
         }
+    }
+
+    [Test]
+    public void Sums_of_fixed_point_queries_and_bytes_are_exact([Values(1, 6)] int queries)
+    {
+        if (backend.Family != "CPU" || !FixedPoint.IsQuick) Assert.Ignore("only a CPU with AVX-512 adds them up in integers");
+        // The largest sum there can be, and its negative: 127 · 512 · 32767.
+        Case c = new(queries, 2, 512, 2, DType.I8);
+        Data data = new(c, 8, backend);
+        Array.Fill(data.Queries, 32767 / 1024.0);
+        Array.Fill(data.Scales, 1);
+        Array.Fill(data.RowValues, 127, 0, 512);
+        Array.Fill(data.RowValues, -127, 512, 512);
+        (float[] scores, _) = data.Search(0);
+        Assert.That(scores.Take(2), Is.EqualTo(new[] { 127f * 512 * 32767 / 1024, -127f * 512 * 32767 / 1024 }));
     }
 
     [Test]
@@ -213,13 +236,14 @@ internal sealed class ScoreTopKTests(TestBackend backend)
     {
         public bool HasTerms { get; init; }
 
+        public bool IsWhole { get; init; }
+
         public bool HasScales { get; init; } = DType == DType.I8;
     }
 
     private sealed class Data
     {
         private readonly Case _case;
-        private readonly double[] _scales;
         private readonly double[] _terms;
 
         public Data(Case c, int seed, TestBackend backend)
@@ -230,8 +254,9 @@ internal sealed class ScoreTopKTests(TestBackend backend)
             RowValues = c.DType == DType.I8
                 ? [.. random.Integers(c.Rows * c.Width, 255).Select(i => i - 127.0)]
                 : random.Normal(c.Rows * c.Width, 0.3, c.DType);
-            _scales = c.DType == DType.I8 ? random.Uniform(c.Rows, 0.001, 0.002)
+            Scales = c.DType == DType.I8 ? random.Uniform(c.Rows, 0.001, 0.002)
                 : c.HasScales ? random.Uniform(c.Rows, 0.5, 2) : [.. Enumerable.Repeat(1.0, c.Rows)];
+            for (int query = 0; c.IsWhole && query < c.Queries; query++) Round(query);
             // Runs of rows that are not searched, whole blocks among them, and single ones.
             _terms = c.HasTerms
                 ? [.. random.Normal(c.Rows, 0.5).Select((term, row) => row % 7 == 3 || row is > 100 and < 400 ? double.NaN : term)]
@@ -244,10 +269,20 @@ internal sealed class ScoreTopKTests(TestBackend backend)
 
         public double[] Queries { get; }
 
+        public double[] Scales { get; }
+
         public int Alignment { get; set; } = 16;
 
+        public void Round(int query)
+        {
+            Span<double> values = Queries.AsSpan(query * _case.Width, _case.Width);
+            float[] rounded = [.. values.ToArray().Select(x => (float)x)];
+            Assert.That(FixedPoint.TryRound(rounded), Is.True);
+            for (int i = 0; i < rounded.Length; i++) values[i] = rounded[i];
+        }
+
         public double[] Exact(int query) =>
-            [.. Enumerable.Range(0, _case.Rows).Select(row => _terms[row] + _scales[row] * Enumerable.Range(0, _case.Width)
+            [.. Enumerable.Range(0, _case.Rows).Select(row => _terms[row] + Scales[row] * Enumerable.Range(0, _case.Width)
                 .Sum(i => Queries[query * _case.Width + i] * RowValues[row * _case.Width + i]))];
 
         public (float[] Scores, long[] Indices) Search(long firstRow, int firstQuery = 0, int? queries = null) =>
@@ -267,7 +302,7 @@ internal sealed class ScoreTopKTests(TestBackend backend)
                 t.Add("rows", new Shape(_case.Rows, _case.Width), _case.DType,
                     bytes ? [.. RowValues.Select(value => (byte)(sbyte)value)] : Storage.Pack(RowValues, _case.DType));
                 if (_case.HasTerms) t.Add("terms", new Shape(_case.Rows), DType.F32, Storage.Pack(_terms, DType.F32));
-                t.Add("scales", new Shape(_case.Rows), DType.F32, Storage.Pack(_scales, DType.F32));
+                t.Add("scales", new Shape(_case.Rows), DType.F32, Storage.Pack(Scales, DType.F32));
                 t.Add("scores", new Shape(queries, _case.K), DType.F32, new byte[scores.Length * 4]);
                 t.Add("indices", new Shape(queries, _case.K), DType.I64, new byte[indices.Length * 8]);
                 bool merge = false;

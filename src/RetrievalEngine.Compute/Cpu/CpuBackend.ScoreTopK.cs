@@ -30,15 +30,22 @@ public sealed unsafe partial class CpuBackend
         {
             long count = Math.Min(uint.MaxValue, n - start), room = Candidates.Room(k, count), stride = rows.Shape[1] * rows.DType.Size();
             long queriesPerPass = Math.Clamp(CandidateBytesPerPass / (_workers.Count * room * sizeof(ulong)), 1, QueriesPerPass);
-            for (long query = 0; query < q; query += queriesPerPass)
+            for (long query = 0, together; query < q; query += together)
             {
+                float* first = Pointer<float>(queries) + query * d;
+                bool isWhole = IsWhole(rows.DType, first, d);
+                for (together = 1; together < Math.Min(queriesPerPass, q - query) && IsWhole(rows.DType, first + together * d, d) == isWhole;) together++;
                 ScorePass(new ScorePlan(
-                    Pointer<float>(queries) + query * d, (int)Math.Min(queriesPerPass, q - query),
+                    first, (int)together, isWhole,
                     Pointer<byte>(rows) + start * stride, stride, rows.DType, rowScales.IsEmpty ? null : Pointer<float>(rowScales) + start,
                     rowTerms.IsEmpty ? null : Pointer<float>(rowTerms) + start, count, d, firstRow + start, k, checked((int)room), Pointer<float>(scores) + query * k, Pointer<long>(indices) + query * k));
             }
         }
     }
+
+    /// <summary>Whether <see cref="CodeScan"/> scores a query: by itself alone, whatever others there are.</summary>
+    private static bool IsWhole(DType rows, float* query, long d) =>
+        rows == DType.I8 && CodeScan.IsSupported && FixedPoint.Is(new ReadOnlySpan<float>(query, checked((int)d)), out _);
 
     private void ScorePass(ScorePlan plan)
     {
@@ -46,15 +53,22 @@ public sealed unsafe partial class CpuBackend
         int lanes = (int)Math.Min(_workers.Count, (plan.N + rowsPerBlock - 1) / rowsPerBlock);
         // F16 takes many steps to widen: once, where there are many queries.
         long widened = plan.DType == DType.F16 && plan.Queries >= QueriesToWiden ? (rowsPerBlock * plan.D + 15) / 16 * 16 : 0;
+        if (plan.IsWhole && plan.Queries > 1) widened = rowsPerBlock * CodeScan.PreparedCount(plan.D) / 2;
         long laneFloats = widened + (long)plan.Queries * rowsPerBlock;
         long keys = (long)lanes * plan.Queries * plan.Room, lists = (long)lanes * plan.Queries, prepared = DotKernel.PreparedFloats(plan.D);
         using Scratch.Loan loan = _scratch.Rent(64 + keys * sizeof(ulong) + lists * sizeof(Candidates) + 128
-            + (plan.Queries * prepared + lanes * laneFloats) * sizeof(float));
+            + (plan.Queries * (prepared + 1) + 15 + lanes * laneFloats) * sizeof(float));
         ulong* key = (ulong*)loan.Pointer;
         long* next = (long*)(key + keys);
         Candidates* list = (Candidates*)(next + 8);
-        float* queries = (float*)(((nint)(list + lists) + 63) & ~63), room = queries + plan.Queries * prepared;
-        for (int i = 0; i < plan.Queries; i++) DotKernel.Prepare(plan.DType, plan.QueryData + i * plan.D, plan.D, queries + i * prepared);
+        float* queries = (float*)(((nint)(list + lists) + 63) & ~63), units = queries + plan.Queries * prepared, room = units + (plan.Queries + 15) / 16 * 16;
+        for (int i = 0; i < plan.Queries; i++)
+        {
+            float* query = plan.QueryData + i * plan.D;
+            if (plan.IsWhole) CodeScan.Prepare(query, plan.D, (short*)queries + i * CodeScan.PreparedCount(plan.D), units + i);
+            else DotKernel.Prepare(plan.DType, query, plan.D, queries + i * prepared);
+        }
+
         for (long i = 0; i < lists; i++)
         {
             long last = (i % plan.Queries + 1) * plan.K - 1;
@@ -63,17 +77,19 @@ public sealed unsafe partial class CpuBackend
         }
 
         *next = 0;
-        _workers.Run(new ScoreJob(plan, lanes, queries, rowsPerBlock, widened, list, next, room, laneFloats), lanes);
+        _workers.Run(new ScoreJob(plan, lanes, queries, units, rowsPerBlock, widened, list, next, room, laneFloats), lanes);
         _workers.Run(new MergeJob(plan, lanes, list), plan.Queries);
     }
 
     /// <summary>One pass: some queries, all rows.</summary>
-    private readonly struct ScorePlan(float* queries, int queryCount, byte* rows, long stride, DType dtype, float* scales, float* terms, long n, long d, long firstRow,
+    private readonly struct ScorePlan(float* queries, int queryCount, bool isWhole, byte* rows, long stride, DType dtype, float* scales, float* terms, long n, long d, long firstRow,
         long k, int room, float* scores, long* indices)
     {
         public float* QueryData => queries;
 
         public int Queries => queryCount;
+
+        public bool IsWhole => isWhole;
 
         public byte* Rows => rows;
 
@@ -101,7 +117,7 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <summary>A thread takes blocks of rows, the lower ones first, and collects candidates of its own.</summary>
-    private readonly struct ScoreJob(ScorePlan plan, int lanes, float* queries, int rowsPerBlock, long widened, Candidates* lists, long* next, float* room,
+    private readonly struct ScoreJob(ScorePlan plan, int lanes, float* queries, float* units, int rowsPerBlock, long widened, Candidates* lists, long* next, float* room,
         long laneFloats) : IJob
     {
         public void Run(int lane)
@@ -124,6 +140,9 @@ public sealed unsafe partial class CpuBackend
                     case DType.BF16:
                         Multiply<FloatBF16>(rows, plan.Stride, count, scores, next);
                         break;
+                    case DType.I8 when plan.IsWhole:
+                        MultiplyWhole(rows, count, (short*)block, scores, next);
+                        break;
                     case DType.F16 when widened > 0:
                         for (int row = 0; row < count; row++) Widen(rows + row * plan.Stride, plan.D, block + row * plan.D);
                         Multiply<FloatF32>((byte*)block, plan.D * sizeof(float), count, scores, next);
@@ -145,6 +164,18 @@ public sealed unsafe partial class CpuBackend
         private void Multiply<TFormat>(byte* rows, long stride, int count, float* scores, byte* next)
             where TFormat : struct, IElementFormat =>
             DotKernel.Multiply<TFormat>(rows, stride, count, queries, plan.Queries, plan.D, scores, rowsPerBlock, next, count * plan.Stride);
+
+        private void MultiplyWhole(byte* rows, int count, short* block, float* scores, byte* next)
+        {
+            if (plan.Queries == 1)
+            {
+                CodeScan.Multiply((sbyte*)rows, plan.Stride, count, (short*)queries, units[0], plan.D, scores);
+                return;
+            }
+
+            CodeScan.Widen((sbyte*)rows, plan.Stride, count, plan.D, block);
+            CodeScan.Multiply(block, count, (short*)queries, units, plan.Queries, plan.D, scores, rowsPerBlock, next, count * plan.Stride);
+        }
 
         private static void Widen(byte* rows, long elements, float* block)
         {

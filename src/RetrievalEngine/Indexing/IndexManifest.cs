@@ -36,7 +36,7 @@ public sealed partial record IndexManifest
     public const string CodeScalesTensor = "code_scales";
 
     /// <summary>The tensor of what a score by codes may be too low by, for a query of length 1.</summary>
-    public const string CodeErrorsTensor = "code_errors";
+    public const string CodeErrorsTensor = "code_bounds";
 
     /// <summary>The tensor in a file of deleted rows.</summary>
     public const string DeletedTensor = "rows";

@@ -14,7 +14,7 @@ public sealed partial class FlatIndex
         // A product's rounding in float32, relative.
         private const double Rounding = 1.0 / (1 << 24), Smallest = 1.5e-45;
 
-        // Codes pay where memory is the limit, for as many queries as share the reading; and for so many results of the rows at most.
+        // Codes pay where memory is the limit, for as many queries as share the reading, for more only in integers; and for so many results of the rows at most.
         private const int MostQueriesOfCodes = 32, LeastRowsAResult = 64, CodeGrowth = 8;
 
         // Lengths between these are squared and divided by without loss.
@@ -65,7 +65,7 @@ public sealed partial class FlatIndex
         {
             ScanKind.Full => false,
             ScanKind.Codes => true,
-            _ => queries <= MostQueriesOfCodes && (long)k * LeastRowsAResult <= _index.Rows && !_index._codesLose,
+            _ => (queries <= MostQueriesOfCodes || FixedPoint.IsQuick) && (long)k * LeastRowsAResult <= _index.Rows && !_index._codesLose,
         };
 
         /// <summary>
@@ -113,8 +113,8 @@ public sealed partial class FlatIndex
         private Func<int, bool> BoundAndScore(float[] queries, double[] lengths, int[] some, int m, SearchResults results)
         {
             int dimensions = _index.Dimensions, k = results.K;
-            float[] part = Of(queries, some), units = [.. part], bounds = new float[some.Length * m], scores = new float[some.Length * m];
-            for (int i = 0; i < units.Length; i++) units[i] = (float)(units[i] / lengths[some[i / dimensions]]);
+            float[] part = Of(queries, some), units = new float[part.Length], bounds = new float[some.Length * m], scores = new float[some.Length * m];
+            for (int i = 0; i < some.Length; i++) ScanCodes.Scale(part.AsSpan(i * dimensions, dimensions), lengths[some[i]], units.AsSpan(i * dimensions, dimensions));
             long[] rows = new long[bounds.Length], wanted = new long[bounds.Length];
             Scan(_codes.Value, units, m, bounds, rows);
 

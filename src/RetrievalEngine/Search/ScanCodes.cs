@@ -1,25 +1,29 @@
 using System;
+using RetrievalEngine.Compute;
 
 namespace RetrievalEngine.Search;
 
 /// <summary>
 /// Rows as signed bytes for a quick scan whose scores bound those of the rows themselves, so that its result can be proven.
 /// <para>
-/// A row x of D floats has codes c with scale s, both exact in float32, and an error e such that for every query q of length 1 (rounded to float32 element by
-/// element from q₀ / |q₀|) the float32 score that brute force gives for q₀, divided by |q₀|, is at most fl(fl(s · fl(Σ qᵢ cᵢ)) + e). With u = 2⁻²⁴ and
-/// γ = (D + 4) u / (1 - (D + 4) u), the bound of sums of D products in any order, fused or not (Higham, Accuracy and Stability, §3.1):
+/// A row x of D floats has codes c with scale s, both exact in float32, and an error e such that for every query q within ε = 2⁻¹² of q₀ / |q₀| the float32
+/// score that brute force gives for q₀, divided by |q₀|, is at most fl(fl(s · fl(Σ qᵢ cᵢ)) + e). With u = 2⁻²⁴ and γ = (D + 4) u / (1 - (D + 4) u), the bound
+/// of sums of D products in any order, fused or not (Higham, Accuracy and Stability, §3.1):
 /// </para>
 /// <list type="bullet">
-/// <item>quantisation: q·x ≤ s q·c + |q| |x - s c| (Cauchy-Schwarz); the length of the rest is computed, not estimated;</item>
-/// <item>the scan: |fl(Σ qᵢ cᵢ) - q·c| ≤ γ |q| |c|, the products by s and the sum with e round once each: together ≤ γ s |c| + 3 u (|x| + e);</item>
+/// <item>quantisation: q·x ≤ s q·c + |q| |x - s c| (Cauchy-Schwarz), |q| ≤ 1 + ε; the length of the rest is computed, not estimated;</item>
+/// <item>the scan: |fl(Σ qᵢ cᵢ) - q·c| ≤ γ |q| |c|, the products by s and the sum with e round once each: together ≤ (1 + ε) (γ s |c| + 3 u (|x| + e));</item>
 /// <item>brute force: |fl(q₀·x) - q₀·x| ≤ γ |q₀| |x|;</item>
-/// <item>the query: each element of q is off by at most u of itself (or vanishes, which the last addend has), so |q - q₀/|q₀|| ≤ u: another 2 u |x|.</item>
+/// <item>the query: q₀/|q₀| · x ≤ q·x + ε |x|.</item>
 /// </list>
-/// So e = |x - s c| + γ (s |c| + |x|) + 8 u (|x| + |x - s c|), enlarged by 10⁻⁶ for the arithmetic on the bound itself, and 10⁻³⁶ for what vanishes.
+/// So e = |x - s c| + ε (|x| + |x - s c|) + (1 + ε) (γ (s |c| + |x|) + 8 u (|x| + |x - s c|)), enlarged by 10⁻⁶ for the arithmetic on the bound itself, and 10⁻³⁶
+/// for what vanishes.
+/// <para>The ε is room for a query of <see cref="FixedPoint"/>, which is scanned in integers.</para>
 /// </summary>
 internal static class ScanCodes
 {
     private const float LargestCode = 127;
+    private const double QueryError = 1.0 / (1 << 12);
 
     /// <summary>Writes the codes of <paramref name="row"/>, finite numbers.</summary>
     public static (float Scale, float Error) Encode(ReadOnlySpan<float> row, Span<sbyte> codes)
@@ -40,8 +44,22 @@ internal static class ScanCodes
         (rest, length, coded) = (Math.Sqrt(rest), Math.Sqrt(length), Math.Sqrt(coded));
         const double Rounding = 1.0 / (1 << 24);
         double sums = (row.Length + 4) * Rounding / (1 - (row.Length + 4) * Rounding);
-        double error = (rest + sums * (coded + length) + 8 * Rounding * (length + rest)) * (1 + 1e-6) + 1e-36;
+        double scan = sums * (coded + length) + 8 * Rounding * (length + rest);
+        double error = (rest + QueryError * (length + rest) + (1 + QueryError) * scan) * (1 + 1e-6) + 1e-36;
         return (scale, MathF.BitIncrement((float)error));
+    }
+
+    /// <summary>
+    /// What is scanned for <paramref name="query"/>: the query divided by its <paramref name="length"/>, in fixed point where that is near enough.
+    /// </summary>
+    public static void Scale(ReadOnlySpan<float> query, double length, Span<float> scaled)
+    {
+        for (int i = 0; i < query.Length; i++) scaled[i] = (float)(query[i] / length);
+        if (!FixedPoint.TryRound(scaled)) return;
+        double error = 0;
+        for (int i = 0; i < query.Length; i++) error += Math.Pow(scaled[i] - query[i] / length, 2);
+        if (Math.Sqrt(error) * (1 + 1e-9) <= QueryError) return;
+        for (int i = 0; i < query.Length; i++) scaled[i] = (float)(query[i] / length);
     }
 
     /// <summary>
