@@ -14,8 +14,9 @@ public sealed partial class FlatIndex
         // A product's rounding in float32, relative.
         private const double Rounding = 1.0 / (1 << 24), Smallest = 1.5e-45;
 
-        // Codes pay where memory is the limit, for as many queries as share the reading, for more only in integers; and for so many results of the rows at most.
-        private const int MostQueriesOfCodes = 32, LeastRowsAResult = 64, CodeGrowth = 8;
+        // Codes pay where memory is the limit, for as many queries as share the reading, for more only in integers. A query's candidates cost as much as what codes
+        // save it on so many rows for each result: the more queries share the reading, the less that is.
+        private const int MostQueriesOfCodes = 32, LeastRowsAResult = 64, MostRowsAResult = 1024, CodeGrowth = 8;
 
         // Lengths between these are squared and divided by without loss.
         private const double ShortestQuery = 1e-18, LongestQuery = 1e18;
@@ -65,7 +66,7 @@ public sealed partial class FlatIndex
         {
             ScanKind.Full => false,
             ScanKind.Codes => true,
-            _ => (queries <= MostQueriesOfCodes || FixedPoint.IsQuick) && (long)k * LeastRowsAResult <= _index.Rows && !_index._codesLose,
+            _ => (queries <= MostQueriesOfCodes || FixedPoint.IsQuick) && (long)k * Math.Min((long)LeastRowsAResult * queries, MostRowsAResult) <= _index.Rows && !_index._codesLose,
         };
 
         /// <summary>
