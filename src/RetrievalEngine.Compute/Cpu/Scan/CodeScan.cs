@@ -13,7 +13,7 @@ namespace RetrievalEngine.Compute.Cpu.Scan;
 internal static unsafe class CodeScan
 {
     private const int Step = 32, TileRows = 4, MostQueries = 5;
-    private const long Line = 64, Ahead = 2048;
+    private const long Line = 64, Ahead = 6144;
 
     /// <summary>Whether the machine has the instructions.</summary>
     public static bool IsSupported => Avx512BW.IsSupported;
@@ -61,7 +61,7 @@ internal static unsafe class CodeScan
                 {
                     even += Avx512BW.MultiplyAddAdjacent(Avx512BW.ConvertToVector512Int16(Vector256.Load(row + p)), Vector512.Load(query + p));
                     odd += Avx512BW.MultiplyAddAdjacent(Avx512BW.ConvertToVector512Int16(Vector256.Load(row + p + Step)), Vector512.Load(query + p + Step));
-                    Sse.Prefetch0(row + p + Ahead);
+                    Sse.Prefetch1(row + p + Ahead);
                 }
 
                 // No call here: it would cost the sums their registers.
