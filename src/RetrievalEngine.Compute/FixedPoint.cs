@@ -4,14 +4,14 @@ using RetrievalEngine.Compute.Cpu.Scan;
 namespace RetrievalEngine.Compute;
 
 /// <summary>
-/// Vectors whose elements are whole multiples n · 2⁻ᵗ of a power of two, with |n| ≤ 32767 and Σ |n| ≤ 2²⁴: their products with signed bytes fit 16 by 8
-/// bits and the sum of them 31, so that a scan adds them up in integers, exactly and in any order.
+/// Vectors whose elements are whole multiples n · 2⁻ᵗ of a power of two, with |n| ≤ 32767 and Σ |n| below 2²⁴: their products with signed bytes, -128 too,
+/// add up to what 32 bits hold, so that a scan adds them up in integers, exactly and in any order.
 /// </summary>
 public static class FixedPoint
 {
     private const int Bits = 15;
     private const float Largest = (1 << Bits) - 1;
-    private const double LargestSum = 1 << 24;
+    private const double LargestSum = (1 << 24) - 1;
 
     /// <summary>Whether a CPU scans them quicker than other queries on this machine.</summary>
     public static bool IsQuick => CodeScan.IsSupported;
@@ -49,7 +49,7 @@ public static class FixedPoint
         }
 
         unit = 0;
-        if (!float.IsFinite(most)) return false;
+        if (!float.IsFinite(most) || largestSum < 0) return false;
         int exponent = most == 0 ? 0 : Math.ILogB(most) + 1 - Bits;
         while (Math.ScaleB(sum, -exponent) > largestSum) exponent++;
         unit = (float)Math.ScaleB(1, exponent);

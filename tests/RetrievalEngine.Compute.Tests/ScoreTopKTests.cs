@@ -99,15 +99,15 @@ internal sealed class ScoreTopKTests(TestBackend backend)
     public void Sums_of_fixed_point_queries_and_bytes_are_exact([Values(1, 6)] int queries)
     {
         if (backend.Family != "CPU" || !FixedPoint.IsQuick) Assert.Ignore("only a CPU with AVX-512 adds them up in integers");
-        // The largest sum there can be, and its negative: 127 · 512 · 32767.
+        // Nearly the largest sums there can be: ±128 · 512 · 32767.
         Case c = new(queries, 2, 512, 2, DType.I8);
         Data data = new(c, 8, backend);
-        Array.Fill(data.Queries, 32767 / 1024.0);
+        Array.Fill(data.Queries, -32767 / 1024.0);
         Array.Fill(data.Scales, 1);
-        Array.Fill(data.RowValues, 127, 0, 512);
-        Array.Fill(data.RowValues, -127, 512, 512);
+        Array.Fill(data.RowValues, -128, 0, 512);
+        Array.Fill(data.RowValues, 127, 512, 512);
         (float[] scores, _) = data.Search(0);
-        Assert.That(scores.Take(2), Is.EqualTo(new[] { 127f * 512 * 32767 / 1024, -127f * 512 * 32767 / 1024 }));
+        Assert.That(scores.Take(2), Is.EqualTo(new[] { 128f * 512 * 32767 / 1024, -127f * 512 * 32767 / 1024 }));
     }
 
     [Test]
