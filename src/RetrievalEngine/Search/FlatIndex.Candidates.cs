@@ -66,7 +66,8 @@ public sealed partial class FlatIndex
         {
             ScanKind.Full => false,
             ScanKind.Codes => true,
-            _ => (queries <= MostQueriesOfCodes || FixedPoint.IsQuick) && (long)k * Math.Min((long)LeastRowsAResult * queries, MostRowsAResult) <= _index.Rows && !_index._codesLose,
+            _ => (queries <= MostQueriesOfCodes || FixedPoint.IsQuick) && !_index._codesLose
+                && (long)k * Math.Min((long)LeastRowsAResult * queries, MostRowsAResult) <= _index.Rows,
         };
 
         /// <summary>

@@ -54,12 +54,8 @@ internal static class ScanCodes
     /// </summary>
     public static void Scale(ReadOnlySpan<float> query, double length, Span<float> scaled)
     {
-        for (int i = 0; i < query.Length; i++) scaled[i] = (float)(query[i] / length);
-        if (!FixedPoint.TryRound(scaled)) return;
-        double error = 0;
-        for (int i = 0; i < query.Length; i++) error += Math.Pow(scaled[i] - query[i] / length, 2);
-        if (Math.Sqrt(error) * (1 + 1e-9) <= QueryError) return;
-        for (int i = 0; i < query.Length; i++) scaled[i] = (float)(query[i] / length);
+        Divide(query, length, scaled);
+        if (FixedPoint.TryRound(scaled) && !(Distance(query, length, scaled) * (1 + 1e-9) <= QueryError)) Divide(query, length, scaled);
     }
 
     /// <summary>
@@ -71,5 +67,18 @@ internal static class ScanCodes
         double score = bound * length;
         // The length is double; products of brute force that vanish are off by half of the smallest number each.
         return score + Math.Abs(score) * 1e-9 + dimensions * 1.5e-45;
+    }
+
+    private static void Divide(ReadOnlySpan<float> query, double length, Span<float> scaled)
+    {
+        for (int i = 0; i < query.Length; i++) scaled[i] = (float)(query[i] / length);
+    }
+
+    /// <summary>The length of what <paramref name="scaled"/> and the query divided by its length differ in.</summary>
+    private static double Distance(ReadOnlySpan<float> query, double length, ReadOnlySpan<float> scaled)
+    {
+        double squares = 0;
+        for (int i = 0; i < query.Length; i++) squares += Math.Pow(scaled[i] - query[i] / length, 2);
+        return Math.Sqrt(squares);
     }
 }

@@ -68,8 +68,7 @@ internal static unsafe class DotKernel
         {
             int query = (int)((long)tile * queryCount / tiles), count = (int)((tile + 1L) * queryCount / tiles) - query, step = count == 1 ? Rows : RowsOfTile;
             long ahead = step * rowStride <= MostAhead ? Math.Max(Ahead, step * rowStride) : Ahead;
-            // Each step of a tile brings its share, whole lines, so that memory is not idle while the rows at hand are multiplied.
-            long steps = queryStride / Step, share = nextBytes / Line * step / Math.Max(1, tiles * steps * rowCount) * Line + Line;
+            long steps = queryStride / Step, share = Share(nextBytes, rowCount, step, tiles, steps);
             float* from = prepared + query * queryStride, to = scores + query * scoreStride;
             for (int row = 0; row < rowCount; row += step)
             {
@@ -85,6 +84,13 @@ internal static unsafe class DotKernel
             }
         }
     }
+
+    /// <summary>
+    /// Bytes of the next rows, whole lines, that each of the <paramref name="steps"/> of a tile of <paramref name="rowsOfTile"/> rows fetches, so that
+    /// memory is not idle while the rows at hand meet <paramref name="tiles"/> tiles of queries.
+    /// </summary>
+    public static long Share(long nextBytes, int rowCount, int rowsOfTile, int tiles, long steps) =>
+        nextBytes / Line * rowsOfTile / Math.Max(1, tiles * steps * rowCount) * Line + Line;
 
     /// <summary>Copies the last elements of the rows, fewer than a step, with zeros behind them; gives their number.</summary>
     private static int CopyRests<TFormat>(byte* row, long rowStride, int rows, int all, long d, byte* rests)
@@ -273,8 +279,9 @@ internal static unsafe class DotKernel
         else for (int i = 0; i < rows; i++) scores[i] = sums[i];
     }
 
+    /// <summary>The sums of the lanes of each of four vectors, in a fixed order.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<float> Sums(Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> e)
+    public static Vector128<float> Sums(Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> e)
     {
         if (!Avx512F.IsSupported) return Vector128.Create(Vector512.Sum(a), Vector512.Sum(b), Vector512.Sum(c), Vector512.Sum(e));
         Vector512<double> ab = (Avx512F.UnpackLow(a, b) + Avx512F.UnpackHigh(a, b)).AsDouble(),

@@ -88,7 +88,7 @@ internal static unsafe class CodeScan
         long width = PreparedCount(d), steps = width / Step;
         int tiles = (queryCount + MostQueries - 1) / MostQueries;
         byte* end = next + nextBytes;
-        long share = nextBytes / Line * TileRows / Math.Max(1, tiles * steps * count) * Line + Line;
+        long share = DotKernel.Share(nextBytes, count, TileRows, tiles, steps);
         for (int tile = 0; tile < tiles; tile++)
         {
             int query = (int)((long)tile * queryCount / tiles), queriesOfTile = (int)((tile + 1L) * queryCount / tiles) - query;

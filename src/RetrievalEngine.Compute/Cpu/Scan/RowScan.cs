@@ -53,19 +53,8 @@ internal static unsafe class RowScan
             }
 
             for (int i = present; i < Group; i++) sums[i] = default;
-            Vector128<float> four = Sums(sums[0], sums[1], sums[2], sums[3]);
+            Vector128<float> four = DotKernel.Sums(sums[0], sums[1], sums[2], sums[3]);
             for (int i = 0; i < present; i++) scores[first + i] = four[i];
         }
-    }
-
-    /// <summary>Adds up the lanes of each of four sums, in the order of <see cref="DotKernel"/>.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<float> Sums(Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> e)
-    {
-        if (!Avx512F.IsSupported) return Vector128.Create(Vector512.Sum(a), Vector512.Sum(b), Vector512.Sum(c), Vector512.Sum(e));
-        Vector512<double> ab = (Avx512F.UnpackLow(a, b) + Avx512F.UnpackHigh(a, b)).AsDouble(), ce = (Avx512F.UnpackLow(c, e) + Avx512F.UnpackHigh(c, e)).AsDouble();
-        Vector512<float> all = Avx512F.UnpackLow(ab, ce).AsSingle() + Avx512F.UnpackHigh(ab, ce).AsSingle();
-        Vector256<float> half = all.GetLower() + all.GetUpper();
-        return half.GetLower() + half.GetUpper();
     }
 }
