@@ -84,12 +84,12 @@ internal sealed class MatMulTests(TestBackend backend)
         tensors.Add("a", new Shape(M, K), DType.F32, Storage.Pack(a, DType.F32));
         tensors.Add("b", transB ? new Shape(N, K) : new Shape(K, N), dtype, Storage.Pack(b, dtype));
         tensors.Add("c", new Shape(M, N), DType.F32, new byte[M * N * 4]);
-        device.MatMul(tensors["a"], tensors["b"], tensors["c"], transB: transB);
+        device.MatMul(tensors["a"], tensors["b"], tensors["c"], transB: transB, alpha: 0.3f);
         double[] whole = Storage.Unpack(tensors.Download("c"), DType.F32);
         foreach (int rows in (int[])[1, 2, 9, 14, 15, 16, 31, 65, 100, 129])
         {
             tensors.Add("part", new Shape(rows, N), DType.F32, new byte[rows * N * 4]);
-            device.MatMul(tensors["a"].Slice(7, rows), tensors["b"], tensors["part"], transB: transB);
+            device.MatMul(tensors["a"].Slice(7, rows), tensors["b"], tensors["part"], transB: transB, alpha: 0.3f);
             Assert.That(Storage.Unpack(tensors.Download("part"), DType.F32), Is.EqualTo(whole.Skip(7 * N).Take(rows * N)), $"{rows} rows");
         }
     }
