@@ -4,7 +4,8 @@ namespace RetrievalEngine.Compute.Cpu.Gemm;
 
 /// <summary>
 /// Many rows: the right sides are packed first, by all threads; then each thread takes blocks of rows, packs its left sides, which stay in its level
-/// 2 cache, and multiplies them with all panels of columns (GotoBLAS: Goto, van de Geijn 2008; BLIS: Van Zee, van de Geijn 2015).
+/// 2 cache, and multiplies them with all panels of columns (GotoBLAS: Goto, van de Geijn 2008; BLIS: Van Zee, van de Geijn 2015). Where one block is
+/// all that a thread has to do, it packs each panel of columns itself, just before it is used: that stays in its cache and waits for nobody.
 /// </summary>
 internal static unsafe class GemmByRows
 {
@@ -12,6 +13,9 @@ internal static unsafe class GemmByRows
 
     // Right sides are packed and used in passes of this much, so that they stay in the level 3 cache where it is large.
     private const long RightFloats = 12 << 20;
+
+    // A thread packs the right sides for itself when its rows take no more of its level 2 cache than this, and are enough to pay for it.
+    private const long OwnLeftFloats = 160 << 10, OwnRows = 64;
 
     /// <summary>Computes.</summary>
     public static void Run(GemmTiles tiles, Workers workers, Scratch scratch)
@@ -33,21 +37,29 @@ internal static unsafe class GemmByRows
             left += tiles.Sources[i].PanelFloats;
         }
 
-        // As many blocks as keep all threads busy to the end.
-        long panelsPerBlock = RowsPerBlock / Microkernel.Best.Rows, blocks = (tiles.Panels + panelsPerBlock - 1) / panelsPerBlock;
-        blocks = Math.Min(tiles.Panels, (blocks + workers.Count - 1) / workers.Count * workers.Count);
-        panelsPerBlock = (tiles.Panels + blocks - 1) / blocks;
-        right = Math.Min(right, Math.Max(RightFloats, largest));
-        using Scratch.Loan loan = GemmShared.Rent(
-            scratch, right, left * panelsPerBlock + GemmTiles.TileFloats, workers.Count, tiles.CountChunks(), out GemmShared shared);
+        long blocks = Math.Min(tiles.Panels, workers.Count), panelsPerBlock = (tiles.Panels + blocks - 1) / blocks;
+        bool own = left * panelsPerBlock <= OwnLeftFloats && tiles.Panels / blocks * tiles.Height >= OwnRows;
+        if (!own)
+        {
+            // As many blocks as keep all threads busy to the end.
+            panelsPerBlock = RowsPerBlock / Microkernel.Best.Rows;
+            blocks = (tiles.Panels + panelsPerBlock - 1) / panelsPerBlock;
+            blocks = Math.Min(tiles.Panels, (blocks + workers.Count - 1) / workers.Count * workers.Count);
+            panelsPerBlock = (tiles.Panels + blocks - 1) / blocks;
+            right = Math.Min(right, Math.Max(RightFloats, largest));
+        }
+
+        long ownFloats = own ? Packing.PanelFloats(GemmTiles.ChunkK, Microkernel.Best.Columns) : 0;
+        using Scratch.Loan loan = GemmShared.Rent(scratch, own ? 0 : right, GemmTiles.TileFloats + ownFloats + left * panelsPerBlock, workers.Count,
+            tiles.CountChunks(), out GemmShared shared);
         tiles.WriteChunks(shared.Chunks);
         for (int done = 0; done < tiles.ProductCount;)
         {
             int panels = TakePanels(tiles, ref done, shared.Packed, right);
             tiles.MarkSources();
-            workers.Run(new PackJob(tiles), panels);
+            if (!own) workers.Run(new PackJob(tiles), panels);
             shared.Restart();
-            workers.Run(new MultiplyJob(tiles, shared, blocks, panelsPerBlock), (int)Math.Min(blocks, workers.Count));
+            workers.Run(new MultiplyJob(tiles, shared, blocks, panelsPerBlock, ownFloats), (int)Math.Min(blocks, workers.Count));
         }
     }
 
@@ -87,12 +99,12 @@ internal static unsafe class GemmByRows
         }
     }
 
-    /// <summary>A thread computes blocks of rows, stage after stage.</summary>
-    private readonly struct MultiplyJob(GemmTiles tiles, GemmShared shared, long blocks, long panelsPerBlock) : IJob
+    /// <summary>A thread computes blocks of rows, stage after stage, and packs panels of columns where it has room of its own for one.</summary>
+    private readonly struct MultiplyJob(GemmTiles tiles, GemmShared shared, long blocks, long panelsPerBlock, long ownFloats) : IJob
     {
         public void Run(int lane)
         {
-            float* tile = shared.Lane(lane), left = tile + GemmTiles.TileFloats;
+            float* tile = shared.Lane(lane), left = tile + GemmTiles.TileFloats + ownFloats;
             long each = tiles.Panels / blocks, larger = tiles.Panels % blocks;
             for (long block = shared.Take(); block < blocks; block = shared.Take())
             {
@@ -117,8 +129,7 @@ internal static unsafe class GemmByRows
 
         private void Multiply(GemmProduct* product, long firstPanel, long endPanel, float* left, float* tile)
         {
-            // Bytes to fetch with each k, so that the next panel of columns has come nearer when this one was used.
-            long step = (product->Width * sizeof(float) + endPanel - firstPanel - 1) / (endPanel - firstPanel);
+            long panels = endPanel - firstPanel;
             for (GemmChunk* chunk = product->Chunks; chunk < product->EndChunk; chunk++)
             {
                 GemmSource* source = tiles.Sources + chunk->Source;
@@ -126,7 +137,18 @@ internal static unsafe class GemmByRows
                 {
                     float* a = left + source->Offset * panelsPerBlock + chunk->FirstK * tiles.Height;
                     float* b = product->Packed + (column - product->FirstPanel) * product->PanelFloats + chunk->Start * product->Width;
+                    // What is to be fetched while this panel of columns is used, so that the next one has come nearer, and how much of it with each k.
                     byte* ahead = (byte*)(b + product->PanelFloats);
+                    int size = sizeof(float);
+                    if (ownFloats > 0)
+                    {
+                        b = tile + GemmTiles.TileFloats;
+                        GemmTiles.PackRight(product, chunk, column, b);
+                        ahead = chunk->Right.At((column + 1) * product->Width, chunk->FirstK);
+                        size = chunk->Right.KMajor ? 0 : chunk->Right.DType.Size();
+                    }
+
+                    long step = (product->Width * size + panels - 1) / panels;
                     for (long panel = firstPanel; panel < endPanel; panel++)
                     {
                         tiles.Multiply(product, chunk, panel, column, a, tiles.Height, b, product->Width, tile, ahead, step);
