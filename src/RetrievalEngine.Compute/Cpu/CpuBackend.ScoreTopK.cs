@@ -131,9 +131,6 @@ public sealed unsafe partial class CpuBackend
                 byte* rows = plan.Rows + first * plan.Stride, next = rows + (long)lanes * rowsPerBlock * plan.Stride;
                 switch (plan.DType)
                 {
-                    case DType.F32 when plan.Queries == 1:
-                        RowScan.Multiply(rows, plan.Stride, count, queries, plan.D, scores);
-                        break;
                     case DType.F32:
                         Multiply<FloatF32>(rows, plan.Stride, count, scores, next);
                         break;

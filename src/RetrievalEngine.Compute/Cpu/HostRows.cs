@@ -1,7 +1,6 @@
 using System;
 using System.Threading.Tasks;
 using RetrievalEngine.Compute.Cpu.Gemm;
-using RetrievalEngine.Compute.Cpu.Scan;
 
 namespace RetrievalEngine.Compute.Cpu;
 
@@ -73,7 +72,7 @@ public static unsafe class HostRows
         switch (dtype)
         {
             case DType.F32:
-                RowScan.Multiply(row, 0, 1, query, d, &score);
+                DotKernel.Multiply<FloatF32>(row, 0, 1, query, 1, d, &score, 1, next: null, nextBytes: 0);
                 break;
             case DType.BF16:
                 DotKernel.Multiply<FloatBF16>(row, 0, 1, query, 1, d, &score, 1, next: null, nextBytes: 0);

@@ -2,22 +2,21 @@ using System;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
+using RetrievalEngine.Compute.Cpu.Scan;
 
 namespace RetrievalEngine.Compute.Cpu.Gemm;
 
 /// <summary>
 /// Inner products of rows with a few queries: both are read along the vectors, so that nothing of the rows is packed. Each product is 16 sums, one a
 /// lane, added up at the end in a fixed order: it depends on its row and its query alone. Memory is the limit, and how much of it is under way: a
-/// processor holds so many loads, so several rows share each load of a query.
+/// processor holds so many loads, so several rows share each load of a query that is too long for the level 1 cache (else <see cref="RowScan"/>).
 /// </summary>
 internal static unsafe class DotKernel
 {
     private const int Lanes = 16, Step = 2 * Lanes, MostRows = 8, TileRows = 4, MostQueries = 5;
-    private const long Line = 64, Ahead = 1024, MostAhead = 64 << 10;
+    private const long Line = 64;
 
     // As many sums as there are registers for.
-    private static int Rows => Avx512F.IsSupported ? MostRows : 4;
-
     private static int RowsOfTile => Avx512F.IsSupported ? TileRows : 2;
 
     /// <summary>Queries that share a tile.</summary>
@@ -60,28 +59,41 @@ internal static unsafe class DotKernel
         long scoreStride, byte* next, long nextBytes)
         where TFormat : struct, IElementFormat
     {
+        if (queryCount == 1)
+        {
+            if (d <= RowScan.MostElements) RowScan.Multiply<TFormat>(rows, rowStride, rowCount, prepared, d, scores);
+            else Columns<TFormat>(rows, rowStride, rowCount, prepared, d, scores);
+            return;
+        }
+
         long queryStride = PreparedFloats(d);
         // Tiles of even width: 16 queries are four of 4, not three of 5 and one of 1.
         int tiles = (queryCount + Queries - 1) / Queries;
         byte* end = next + nextBytes;
         for (int tile = 0; tile < tiles; tile++)
         {
-            int query = (int)((long)tile * queryCount / tiles), count = (int)((tile + 1L) * queryCount / tiles) - query, step = count == 1 ? Rows : RowsOfTile;
-            long ahead = step * rowStride <= MostAhead ? Math.Max(Ahead, step * rowStride) : Ahead;
+            int query = (int)((long)tile * queryCount / tiles), count = (int)((tile + 1L) * queryCount / tiles) - query, step = RowsOfTile;
             long steps = queryStride / Step, share = Share(nextBytes, rowCount, step, tiles, steps);
             float* from = prepared + query * queryStride, to = scores + query * scoreStride;
             for (int row = 0; row < rowCount; row += step)
             {
-                byte* first = rows + row * rowStride;
                 int present = Math.Min(step, rowCount - row);
-                if (count > 1)
-                {
-                    Tile<TFormat>(first, rowStride, present, from, queryStride, count, d, to + row, scoreStride, next, next < end ? share : 0);
-                    next += share * steps;
-                }
-                else if (step == MostRows) Column<TFormat, N8>(first, rowStride, present, from, d, to + row, ahead);
-                else Column<TFormat, N4>(first, rowStride, present, from, d, to + row, ahead);
+                Tile<TFormat>(rows + row * rowStride, rowStride, present, from, queryStride, count, d, to + row, scoreStride, next, next < end ? share : 0);
+                next += share * steps;
             }
+        }
+    }
+
+    private static void Columns<TFormat>(byte* rows, long rowStride, int rowCount, float* query, long d, float* scores)
+        where TFormat : struct, IElementFormat
+    {
+        int step = Avx512F.IsSupported ? MostRows : MostRows / 2;
+        for (int row = 0; row < rowCount; row += step)
+        {
+            byte* first = rows + row * rowStride;
+            int present = Math.Min(step, rowCount - row);
+            if (step == MostRows) Column<TFormat, N8>(first, rowStride, present, query, d, scores + row);
+            else Column<TFormat, N4>(first, rowStride, present, query, d, scores + row);
         }
     }
 
@@ -108,19 +120,27 @@ internal static unsafe class DotKernel
         return rest;
     }
 
+    /// <summary>
+    /// What a step of row <paramref name="row"/> fetches. Of two lines of 16-bit elements one is enough, the processor adds its neighbour; each instruction
+    /// less lets it look further ahead.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Prefetch<TFormat>(byte* at)
+    private static void Fetch<TFormat>(byte* next, int row)
         where TFormat : struct, IElementFormat
     {
         if (!Sse.IsSupported) return;
-        Sse.Prefetch1(at);
-        if (TFormat.Size * Step > Line) Sse.Prefetch1(at + Line);
+        byte* at = next + row * Step * TFormat.Size;
+        if (TFormat.Size == sizeof(float)) Sse.Prefetch1(at + Line);
+        if (TFormat.Size == sizeof(float) || row % 2 == 0) Sse.Prefetch1(at);
     }
 
-    /// <summary>Up to <typeparamref name="TRows"/> rows and one query. Rows that are not there are the last one again.</summary>
+    /// <summary>
+    /// Up to <typeparamref name="TRows"/> rows and one query. Rows that are not there are the last one again. As many rows behind them are fetched
+    /// meanwhile, one behind the other: one stream for the memory, where each row fetching its own would be eight.
+    /// </summary>
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Column<TFormat, TRows>(byte* row, long rowStride, int rows, float* query, long d, float* scores, long ahead)
+    private static void Column<TFormat, TRows>(byte* row, long rowStride, int rows, float* query, long d, float* scores)
         where TFormat : struct, IElementFormat
         where TRows : struct, IConstant
     {
@@ -128,7 +148,7 @@ internal static unsafe class DotKernel
         int rest = CopyRests<TFormat>(row, rowStride, rows, TRows.Value, d, rests), size = TFormat.Size;
         byte* row1 = row + Math.Min(1, rows - 1) * rowStride, row2 = row + Math.Min(2, rows - 1) * rowStride, row3 = row + Math.Min(3, rows - 1) * rowStride;
         byte* row4 = row + Math.Min(4, rows - 1) * rowStride, row5 = row + Math.Min(5, rows - 1) * rowStride, row6 = row + Math.Min(6, rows - 1) * rowStride;
-        byte* row7 = row + (rows - 1) * rowStride;
+        byte* row7 = row + (rows - 1) * rowStride, next = row + TRows.Value * rowStride;
         Vector512<float> s0 = default, s1 = default, s2 = default, s3 = default, s4 = default, s5 = default, s6 = default, s7 = default;
         for (long end = (d - rest) * size; ;)
         {
@@ -137,30 +157,34 @@ internal static unsafe class DotKernel
                 Vector512<float> x = Vector512.Load(query), y = Vector512.Load(query + Lanes);
                 query += Step;
                 TFormat.LoadPair(row + p, out Vector512<float> a, out Vector512<float> b);
-                s0 = Vector512.MultiplyAddEstimate(b, y, Vector512.MultiplyAddEstimate(a, x, s0));
-                Prefetch<TFormat>(row + p + ahead);
+                s0 = Vector512.MultiplyAddEstimate(y, b, Vector512.MultiplyAddEstimate(x, a, s0));
+                Fetch<TFormat>(next, 0);
                 TFormat.LoadPair(row1 + p, out a, out b);
-                s1 = Vector512.MultiplyAddEstimate(b, y, Vector512.MultiplyAddEstimate(a, x, s1));
-                Prefetch<TFormat>(row1 + p + ahead);
+                s1 = Vector512.MultiplyAddEstimate(y, b, Vector512.MultiplyAddEstimate(x, a, s1));
+                Fetch<TFormat>(next, 1);
                 TFormat.LoadPair(row2 + p, out a, out b);
-                s2 = Vector512.MultiplyAddEstimate(b, y, Vector512.MultiplyAddEstimate(a, x, s2));
-                Prefetch<TFormat>(row2 + p + ahead);
+                s2 = Vector512.MultiplyAddEstimate(y, b, Vector512.MultiplyAddEstimate(x, a, s2));
+                Fetch<TFormat>(next, 2);
                 TFormat.LoadPair(row3 + p, out a, out b);
-                s3 = Vector512.MultiplyAddEstimate(b, y, Vector512.MultiplyAddEstimate(a, x, s3));
-                Prefetch<TFormat>(row3 + p + ahead);
-                if (TRows.Value <= 4) continue;
-                TFormat.LoadPair(row4 + p, out a, out b);
-                s4 = Vector512.MultiplyAddEstimate(b, y, Vector512.MultiplyAddEstimate(a, x, s4));
-                Prefetch<TFormat>(row4 + p + ahead);
-                TFormat.LoadPair(row5 + p, out a, out b);
-                s5 = Vector512.MultiplyAddEstimate(b, y, Vector512.MultiplyAddEstimate(a, x, s5));
-                Prefetch<TFormat>(row5 + p + ahead);
-                TFormat.LoadPair(row6 + p, out a, out b);
-                s6 = Vector512.MultiplyAddEstimate(b, y, Vector512.MultiplyAddEstimate(a, x, s6));
-                Prefetch<TFormat>(row6 + p + ahead);
-                TFormat.LoadPair(row7 + p, out a, out b);
-                s7 = Vector512.MultiplyAddEstimate(b, y, Vector512.MultiplyAddEstimate(a, x, s7));
-                Prefetch<TFormat>(row7 + p + ahead);
+                s3 = Vector512.MultiplyAddEstimate(y, b, Vector512.MultiplyAddEstimate(x, a, s3));
+                Fetch<TFormat>(next, 3);
+                if (TRows.Value > 4)
+                {
+                    TFormat.LoadPair(row4 + p, out a, out b);
+                    s4 = Vector512.MultiplyAddEstimate(y, b, Vector512.MultiplyAddEstimate(x, a, s4));
+                    Fetch<TFormat>(next, 4);
+                    TFormat.LoadPair(row5 + p, out a, out b);
+                    s5 = Vector512.MultiplyAddEstimate(y, b, Vector512.MultiplyAddEstimate(x, a, s5));
+                    Fetch<TFormat>(next, 5);
+                    TFormat.LoadPair(row6 + p, out a, out b);
+                    s6 = Vector512.MultiplyAddEstimate(y, b, Vector512.MultiplyAddEstimate(x, a, s6));
+                    Fetch<TFormat>(next, 6);
+                    TFormat.LoadPair(row7 + p, out a, out b);
+                    s7 = Vector512.MultiplyAddEstimate(y, b, Vector512.MultiplyAddEstimate(x, a, s7));
+                    Fetch<TFormat>(next, 7);
+                }
+
+                next += TRows.Value * Step * size;
             }
 
             if (rest == 0) break;

@@ -10,7 +10,7 @@ namespace RetrievalEngine.Compute.Cpu.Gemm;
 internal readonly unsafe struct RowProduct(Operand b, float* preparedA, float* c, long n, long k, float alpha, bool accumulate, float* bias,
     Activation activation) : IJob
 {
-    private const int RowsPerTask = 32;
+    private const int RowsPerTask = 64;
     private const long LeastElements = 1 << 22;
 
     /// <summary>Number of tasks.</summary>
@@ -50,12 +50,6 @@ internal readonly unsafe struct RowProduct(Operand b, float* preparedA, float* c
         where TFormat : struct, IElementFormat
     {
         long stride = b.Stride * TFormat.Size;
-        if (TFormat.Size == 2)
-        {
-            for (int i = 0; i < count; i++) products[i] = RowKernel.Multiply<TFormat>(b.Data + (first + i) * stride, preparedA, k);
-            return;
-        }
-
         DotKernel.Multiply<TFormat>(b.Data + first * stride, stride, count, preparedA, 1, k, products, RowsPerTask, next: null, nextBytes: 0);
     }
 }

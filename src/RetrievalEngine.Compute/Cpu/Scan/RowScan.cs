@@ -1,52 +1,58 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 using RetrievalEngine.Compute.Cpu.Gemm;
 
 namespace RetrievalEngine.Compute.Cpu.Scan;
 
 /// <summary>
-/// Inner products of float32 rows with one query, to the bits of <see cref="DotKernel"/>: 16 sums a row, one a lane, of which each takes its elements in order. Rows are
-/// read one behind the other, which is one stream for the memory whatever their width; the processor overlaps the sums of neighbours by itself, and the query
-/// comes from the level 1 cache beside them.
+/// Inner products of rows with one query, to the bits of <see cref="DotKernel"/>: 16 sums a row, one a lane, of which each takes its elements in order. Rows are
+/// read one behind the other, which is one stream that the processor prefetches by itself; it overlaps the sums of neighbours too, and the query comes from the
+/// level 1 cache beside them, as long as it has room there.
 /// </summary>
 internal static unsafe class RowScan
 {
-    private const int Lanes = 16, Step = 2 * Lanes, Group = 4;
+    /// <summary>Most elements: 8 KiB of a query stay in a level 1 cache of 32 KiB through which rows are passing, 16 KiB do not.</summary>
+    public const long MostElements = 2048;
 
-    // Elements between what is read and what is asked for.
-    private const long Ahead = 1024;
+    private const int Lanes = 16, Step = 2 * Lanes, Turn = 8 * Step, Group = 4;
 
     /// <summary>scores [count]; rows are <paramref name="stride"/> bytes apart, the query is prepared.</summary>
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Multiply(byte* rows, long stride, int count, float* query, long d, float* scores)
+    public static void Multiply<TFormat>(byte* rows, long stride, int count, float* query, long d, float* scores)
+        where TFormat : struct, IElementFormat
     {
-        float* rests = stackalloc float[Step];
+        byte* rests = stackalloc byte[Step * sizeof(float)];
         long whole = d / Step * Step;
         int rest = (int)(d % Step);
+        float* last = query + whole, turns = query + d / Turn * Turn;
         Vector512<float>* sums = stackalloc Vector512<float>[Group];
         for (int first = 0; first < count; first += Group)
         {
             int present = count - first < Group ? count - first : Group;
             for (int i = 0; i < present; i++)
             {
-                float* row = (float*)(rows + (first + i) * stride);
+                byte* row = rows + (first + i) * stride;
                 Vector512<float> sum = default;
-                for (long p = 0; p < whole; p += Step)
+                float* at = query;
+                for (; at < turns; at += Turn, row += Turn * TFormat.Size)
                 {
-                    sum = Vector512.MultiplyAddEstimate(Vector512.Load(row + p), Vector512.Load(query + p), sum);
-                    sum = Vector512.MultiplyAddEstimate(Vector512.Load(row + p + Lanes), Vector512.Load(query + p + Lanes), sum);
-                    if (!Sse.IsSupported) continue;
-                    Sse.Prefetch0(row + p + Ahead);
-                    Sse.Prefetch0(row + p + Lanes + Ahead);
+                    Add<TFormat>(row, at, 0, ref sum);
+                    Add<TFormat>(row, at, 1, ref sum);
+                    Add<TFormat>(row, at, 2, ref sum);
+                    Add<TFormat>(row, at, 3, ref sum);
+                    Add<TFormat>(row, at, 4, ref sum);
+                    Add<TFormat>(row, at, 5, ref sum);
+                    Add<TFormat>(row, at, 6, ref sum);
+                    Add<TFormat>(row, at, 7, ref sum);
                 }
 
+                for (; at < last; at += Step, row += Step * TFormat.Size) Add<TFormat>(row, at, 0, ref sum);
                 if (rest > 0)
                 {
-                    for (int at = 0; at < Step; at++) rests[at] = at < rest ? row[whole + at] : 0;
-                    sum = Vector512.MultiplyAddEstimate(Vector512.Load(rests), Vector512.Load(query + whole), sum);
-                    sum = Vector512.MultiplyAddEstimate(Vector512.Load(rests + Lanes), Vector512.Load(query + whole + Lanes), sum);
+                    // No call here: it would cost the sum its register.
+                    for (int b = 0; b < Step * TFormat.Size; b++) rests[b] = b < rest * TFormat.Size ? row[b] : (byte)0;
+                    Add<TFormat>(rests, last, 0, ref sum);
                 }
 
                 sums[i] = sum;
@@ -56,5 +62,14 @@ internal static unsafe class RowScan
             Vector128<float> four = DotKernel.Sums(sums[0], sums[1], sums[2], sums[3]);
             for (int i = 0; i < present; i++) scores[first + i] = four[i];
         }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Add<TFormat>(byte* row, float* query, int step, ref Vector512<float> sum)
+        where TFormat : struct, IElementFormat
+    {
+        TFormat.LoadPair(row + step * Step * TFormat.Size, out Vector512<float> a, out Vector512<float> b);
+        sum = Vector512.MultiplyAddEstimate(Vector512.Load(query + step * Step), a, sum);
+        sum = Vector512.MultiplyAddEstimate(Vector512.Load(query + step * Step + Lanes), b, sum);
     }
 }
