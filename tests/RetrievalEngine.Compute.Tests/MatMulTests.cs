@@ -48,6 +48,7 @@ internal sealed class MatMulTests(TestBackend backend)
         yield return new Case(1, 1030, 4090, TransB: true, Bias: true, Activation: Activation.Relu);
         yield return new Case(1, 1025, 4096, TransB: true, B: DType.BF16, Accumulate: true, Alpha: 0.5f);
         yield return new Case(1, 1025, 4101, TransB: true, B: DType.F16);
+        yield return new Case(1, 2100, 2037, TransB: true, B: DType.BF16);
         foreach (Activation activation in (Activation[])[Activation.Silu, Activation.GeluErf, Activation.GeluTanh, Activation.Relu, Activation.Tanh])
             yield return new Case(17, 40, 30, TransB: true, Bias: true, Activation: activation);
         yield return new Case(5, 40, 300, TransB: true, Accumulate: true, Bias: true, Alpha: 3);

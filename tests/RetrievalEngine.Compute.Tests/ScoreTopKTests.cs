@@ -81,7 +81,7 @@ internal sealed class ScoreTopKTests(TestBackend backend)
     }
 
     [Test]
-    public void Scores_do_not_depend_on_the_other_queries([ValueSource(nameof(s_types))] DType dtype, [Values(5, 64, 770)] int width)
+    public void Scores_do_not_depend_on_the_other_queries([ValueSource(nameof(s_types))] DType dtype, [Values(5, 64, 770, 2090)] int width)
     {
         Case c = new(40, 300, width, 20, dtype);
         Data data = new(c, 2, backend);
