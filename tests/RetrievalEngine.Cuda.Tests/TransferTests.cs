@@ -37,7 +37,7 @@ internal sealed class TransferTests
         if (_folder is not null) Directory.Delete(_folder, recursive: true);
     }
 
-    /// <summary>A step: the batch, then targets and mask go up; loss and vectors, then the gradients' norm come down.</summary>
+    /// <summary>A step: all chunks of the batch, targets and mask go up together; loss, vectors and the gradients' norm come down together.</summary>
     [TestCase(true)]
     [TestCase(false)]
     public void Training(bool lora)
@@ -46,7 +46,7 @@ internal sealed class TransferTests
         AdapterConfig adapters = new() { R = 4, LoraAlpha = 8, LoraDropout = 0.1, TargetPattern = AdapterConfig.AllLinear };
         if (lora) LoraWeights.Attach(_backend, model, adapters, seed: 1);
         using ParameterBlock block = new(_backend, lora ? model.LoraParameters : model.Parameters);
-        using ContrastiveStep step = new(_backend, model, new ContrastiveOptions(Pooling.Mean, Normalize: true, Temperature: 0.05f));
+        using ContrastiveStep step = new(_backend, model, new ContrastiveOptions(Pooling.Mean, Normalize: true, Temperature: 0.05f, BatchTokens: 64));
         Random random = new(1);
         sbyte[] mask = new sbyte[2 * 4];
         mask[3] = 1;
@@ -55,15 +55,30 @@ internal sealed class TransferTests
         {
             // The first has the longest texts.
             int longest = i == 1 ? 32 : 20;
-            step.Run(Texts(random, 2, longest), Texts(random, 4, longest), [0, 2], mask, seed: (ulong)i);
-            block.Step(new AdamW(1e-3f, Step: i, MaxGradNorm: 1));
-            Assert.That(block.GradientNorm(), Is.GreaterThan(0));
-            block.ZeroGradients();
+            Finish(block, i, step.Begin(Texts(random, 2, longest), Texts(random, 4, longest), [0, 2], mask, seed: (ulong)i));
             if (i == WarmUp) before = DriverTransfers.Read();
         }
 
-        DriverTransfers warm = DriverTransfers.Read().Since(before);
-        Assert.That((warm.Allocations, warm.Uploads, warm.Downloads), Is.EqualTo((0ul, 2ul * (Last - WarmUp), 2ul * (Last - WarmUp))));
+        CheckTransfers(before);
+    }
+
+    /// <summary>The same of a reranker, whose groups differ in size.</summary>
+    [Test]
+    public void TrainingOfAReranker()
+    {
+        using Transformer model = Transformer.LoadReranker(_backend, TinyModel.WriteEncoder(Path.Combine(_folder, "reranker")), seed: 1, exact: true);
+        using ParameterBlock block = new(_backend, model.Parameters);
+        using RerankingStep step = new(_backend, model, batchTokens: 64);
+        Random random = new(1);
+        DriverTransfers before = default;
+        for (int i = 1; i <= Last; i++)
+        {
+            TokenPair[] pairs = [.. Texts(random, 8, i == 1 ? 32 : 20).Select(ids => new TokenPair(ids, new int[ids.Length]))];
+            Finish(block, i, step.Begin(pairs, [2, 3, 3], seed: (ulong)i));
+            if (i == WarmUp) before = DriverTransfers.Read();
+        }
+
+        CheckTransfers(before);
     }
 
     /// <summary>A batch of texts to be encoded goes up once, its vectors come down once.</summary>
@@ -82,6 +97,19 @@ internal sealed class TransferTests
             if (i == WarmUp) before = DriverTransfers.Read();
         }
 
+        CheckTransfers(before);
+    }
+
+    /// <summary>What the trainer does with a step: AdamW, then the report and the norm in one copy.</summary>
+    private void Finish<T>(ParameterBlock block, int step, Pending<T> pending)
+    {
+        block.Step(new AdamW(1e-3f, Step: step, MaxGradNorm: 1), pending.Spare);
+        Assert.That(_backend.ToArray(pending.Report)[^1], Is.GreaterThan(0));
+        block.ZeroGradients();
+    }
+
+    private static void CheckTransfers(DriverTransfers before)
+    {
         DriverTransfers warm = DriverTransfers.Read().Since(before);
         Assert.That((warm.Allocations, warm.Uploads, warm.Downloads), Is.EqualTo((0ul, (ulong)(Last - WarmUp), (ulong)(Last - WarmUp))));
     }

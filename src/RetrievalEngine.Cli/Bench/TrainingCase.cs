@@ -50,8 +50,9 @@ internal static class TrainingCase
         return () =>
         {
             block.ZeroGradients();
-            step.Run(asked, passages, targets, excluded: [], seed: 0);
-            block.Step(new AdamW(1e-4f, Step: ++done, MaxGradNorm: 1));
+            Pending<ContrastiveResult> pending = step.Begin(asked, passages, targets, excluded: [], seed: 0);
+            block.Step(new AdamW(1e-4f, Step: ++done, MaxGradNorm: 1), pending.Spare);
+            pending.Await(backend);
         };
     }
 }

@@ -1,4 +1,7 @@
+using System;
 using System.Collections.Generic;
+using System.Linq;
+using System.Runtime.InteropServices;
 using RetrievalEngine.Compute;
 using RetrievalEngine.Text;
 
@@ -24,22 +27,31 @@ internal sealed record BatchTensors(
     private const int Alignment = 64;
 
     /// <summary>
-    /// Uploads <paramref name="batch"/> into <paramref name="arena"/>, all of it in one copy. With a <paramref name="paddingId"/> positions are RoBERTa's:
-    /// padding has its own id, other tokens count from the one after it.
+    /// Uploads <paramref name="batches"/>, and <paramref name="rest"/> into <paramref name="restOnDevice"/> [bytes] I8, all of it in one copy. They lie in
+    /// <paramref name="arena"/>. With a <paramref name="paddingId"/> positions are RoBERTa's: padding has its own id, other tokens count from the one after it.
     /// </summary>
-    public static BatchTensors Upload(IBackend backend, PackedBatch batch, int? paddingId, bool training, Arena arena)
+    public static BatchTensors[] Upload(IBackend backend, IReadOnlyList<PackedBatch> batches, int? paddingId, bool training, Arena arena, ReadOnlySpan<byte> rest,
+        out Tensor restOnDevice)
     {
-        List<int[]> parts = [batch.TokenIds, paddingId is { } padding ? CountFrom(padding, batch) : batch.PositionIds, batch.TypeIds, batch.CuSeqLens];
-        if (batch.Shared is { } shared) parts.AddRange([shared.Rows, shared.CuSeqLens, shared.Back]);
+        List<int[]> parts = [];
+        foreach (PackedBatch batch in batches)
+        {
+            parts.AddRange([batch.TokenIds, paddingId is { } padding ? CountFrom(padding, batch) : batch.PositionIds, batch.TypeIds, batch.CuSeqLens]);
+            if (batch.Shared is { } shared) parts.AddRange([shared.Rows, shared.CuSeqLens, shared.Back]);
+        }
+
         int[] starts = new int[parts.Count + 1];
         for (int i = 0; i < parts.Count; i++) starts[i + 1] = starts[i] + (parts[i].Length + Alignment - 1) / Alignment * Alignment;
-        int[] all = new int[starts[^1]];
+        int[] all = new int[starts[^1] + (rest.Length + sizeof(int) - 1) / sizeof(int)];
         for (int i = 0; i < parts.Count; i++) parts[i].CopyTo(all, starts[i]);
+        rest.CopyTo(MemoryMarshal.AsBytes(all.AsSpan(starts[^1])));
         Tensor tensor = arena.Allocate(new Shape(all.Length), DType.I32);
         backend.Upload<int>(all, tensor);
-        Tensor Part(int i) => tensor.Slice(starts[i], parts[i].Length);
-        return new BatchTensors(Part(0), Part(1), Part(2), Part(3), batch.MaxSeqLen, batch.Shared?.CuSeqLens ?? batch.CuSeqLens, training,
-            batch.Shared is null ? null : (Part(4), Part(5), Part(6)));
+        restOnDevice = new Tensor(tensor.Memory!, tensor.Offset + (starts[^1] * sizeof(int)), new Shape(rest.Length), DType.I8);
+        int next = 0;
+        Tensor Part() => tensor.Slice(starts[next], parts[next++].Length);
+        return [.. batches.Select(batch => new BatchTensors(Part(), Part(), Part(), Part(), batch.MaxSeqLen, batch.Shared?.CuSeqLens ?? batch.CuSeqLens, training,
+            batch.Shared is null ? null : (Part(), Part(), Part())))];
     }
 
     private static int[] CountFrom(int padding, PackedBatch batch)

@@ -175,7 +175,7 @@ public sealed class Transformer : IDisposable
     {
         ArgumentNullException.ThrowIfNull(arena);
         Check(batch);
-        tensors = BatchTensors.Upload(_backend, batch, _embedding.PaddingId, training: false, arena);
+        tensors = BatchTensors.Upload(_backend, [batch], _embedding.PaddingId, training: false, arena, rest: default, out _)[0];
         Tensor x = Hidden(tensors, arena), y = Hidden(tensors, arena);
         ArenaMark mark = arena.Mark();
         _embedding.Forward(tensors, x, arena);
@@ -192,16 +192,27 @@ public sealed class Transformer : IDisposable
     }
 
     /// <summary>
+    /// Brings batches of training, and <paramref name="rest"/> beside them, onto the device in one copy. They lie in <paramref name="arena"/>.
+    /// </summary>
+    /// <exception cref="InputException">As <see cref="Forward"/>.</exception>
+    internal BatchTensors[] Upload(IReadOnlyList<PackedBatch> batches, ReadOnlySpan<byte> rest, Arena arena, out Tensor restOnDevice)
+    {
+        foreach (PackedBatch batch in batches)
+        {
+            Check(batch);
+            if (batch.Shared is not null) throw new ArgumentException("training computes every sequence whole");
+        }
+
+        return BatchTensors.Upload(_backend, batches, _embedding.PaddingId, training: true, arena, rest, out restOnDevice);
+    }
+
+    /// <summary>
     /// The forward pass of training. <paramref name="seed"/> picks the dropout masks (0: no dropout). With <paramref name="checkpoint"/> only each
     /// layer's input is kept and the
     /// layer is computed again in <see cref="Backward"/> (Chen et al. 2016).
     /// </summary>
-    public TransformerActivations ForwardTraining(PackedBatch batch, ulong seed, bool checkpoint, Arena arena)
+    internal TransformerActivations ForwardTraining(BatchTensors tensors, ulong seed, bool checkpoint, Arena arena)
     {
-        ArgumentNullException.ThrowIfNull(arena);
-        Check(batch);
-        if (batch.Shared is not null) throw new ArgumentException("training computes every sequence whole");
-        BatchTensors tensors = BatchTensors.Upload(_backend, batch, _embedding.PaddingId, training: true, arena);
         TransformerActivations kept = new(tensors, seed, _layers.Length) { IsCheckpointed = checkpoint };
         Tensor x = Hidden(tensors, arena);
         kept.Embedding = _embedding.Forward(tensors, x, arena);

@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Linq;
 using RetrievalEngine.Compute;
 using RetrievalEngine.Models;
 using RetrievalEngine.Text;
@@ -20,18 +21,21 @@ internal sealed class ChunkedPass(IBackend backend, Transformer model, Pooling p
     /// <summary>What lives within a call.</summary>
     public Arena Scratch { get; } = new(backend);
 
-    /// <summary>Pooled rows [N, H] F32 of <paramref name="sequences"/> with the segments <paramref name="types"/> (none: all 0), in <see cref="Kept"/>.</summary>
-    public Tensor Forward(IReadOnlyList<int[]> sequences, IReadOnlyList<int[]>? types, ulong seed)
+    /// <summary>
+    /// Pooled rows [N, H] F32 of <paramref name="sequences"/> with the segments <paramref name="types"/> (none: all 0), in <see cref="Kept"/>.
+    /// <paramref name="rest"/> goes to the device with them, as <paramref name="restOnDevice"/> [bytes] I8.
+    /// </summary>
+    public Tensor Forward(IReadOnlyList<int[]> sequences, IReadOnlyList<int[]>? types, ulong seed, ReadOnlySpan<byte> rest, out Tensor restOnDevice)
     {
         Kept.Reset();
         Scratch.Reset();
         Split(sequences, types);
+        BatchTensors[] batches = model.Upload([.. _chunks.Select(chunk => PackedBatch.Pack(chunk.Sequences, types is null ? null : chunk.Types))], rest, Kept, out restOnDevice);
         Tensor rows = Kept.Allocate(new Shape(sequences.Count, model.HiddenSize));
         for (int i = 0; i < _chunks.Count; i++)
         {
             Chunk chunk = _chunks[i];
-            PackedBatch batch = PackedBatch.Pack(chunk.Sequences, types is null ? null : chunk.Types);
-            chunk.Activations = model.ForwardTraining(batch, seed == 0 ? 0 : Dropout.Mix(seed + (ulong)i) | 1, checkpointing, Kept);
+            chunk.Activations = model.ForwardTraining(batches[i], seed == 0 ? 0 : Dropout.Mix(seed + (ulong)i) | 1, checkpointing, Kept);
             backend.PoolForward(chunk.Activations.Hidden, chunk.Activations.CuSeqLens, pooling, rows.Slice(chunk.First, chunk.Sequences.Count));
         }
 

@@ -28,9 +28,7 @@ public sealed class ContrastiveStep : IDisposable
         _pass = new ChunkedPass(backend, model, options.Pooling, options.BatchTokens, options.GradientCheckpointing);
     }
 
-    /// <summary>
-    /// Adds the gradient of the mean loss, times <paramref name="gradientScale"/>, and returns what happened.
-    /// </summary>
+    /// <summary>Adds the gradient of the mean loss, times <paramref name="gradientScale"/>, and returns what happened.</summary>
     /// <param name="queries">Token ids of each query.</param>
     /// <param name="passages">Token ids of each passage.</param>
     /// <param name="targets">Index of the positive passage of each query.</param>
@@ -39,25 +37,31 @@ public sealed class ContrastiveStep : IDisposable
     /// <param name="gradientScale">1 / accumulation steps, times the scale of the loss in float16.</param>
     /// <param name="keepScores">Whether the result carries the score matrix.</param>
     public ContrastiveResult Run(IReadOnlyList<int[]> queries, IReadOnlyList<int[]> passages, ReadOnlySpan<int> targets, ReadOnlySpan<sbyte> excluded, ulong seed,
+        float gradientScale = 1, bool keepScores = false) =>
+        Begin(queries, passages, targets, excluded, seed, gradientScale, keepScores).Await(_backend);
+
+    /// <summary>The same without waiting for the device: its parameters are those of <see cref="Run"/>.</summary>
+    public Pending<ContrastiveResult> Begin(IReadOnlyList<int[]> queries, IReadOnlyList<int[]> passages, ReadOnlySpan<int> targets, ReadOnlySpan<sbyte> excluded, ulong seed,
         float gradientScale = 1, bool keepScores = false)
     {
         ArgumentNullException.ThrowIfNull(queries);
         ArgumentNullException.ThrowIfNull(passages);
         int b = queries.Count, p = passages.Count;
-        Tensor pooled = _pass.Forward([.. queries, .. passages], types: null, seed), embeddings = pooled;
+        byte[] marks = [.. MemoryMarshal.AsBytes(targets), .. MemoryMarshal.AsBytes(excluded)];
+        Tensor pooled = _pass.Forward([.. queries, .. passages], types: null, seed, marks, out Tensor onDevice), embeddings = pooled;
+        Tensor target = new(onDevice.Memory!, onDevice.Offset, new Shape(b), DType.I32);
+        Tensor mask = excluded.IsEmpty ? default : new Tensor(onDevice.Memory!, onDevice.Offset + (b * sizeof(int)), new Shape(b, p), DType.I8);
         Arena kept = _pass.Kept;
         DenseProjection.Saved[] saved = [];
         if (_projection is not null) embeddings = _projection.Forward(pooled, kept, out saved);
         Tensor norms = kept.Allocate(new Shape(b + p)), gradients = kept.Allocate(embeddings.Shape);
         if (_options.Normalize) _backend.L2NormalizeForward(embeddings, embeddings, norms);
-        Tensor q = embeddings.Slice(0, b), d = embeddings.Slice(b, p), scores = kept.Allocate(new Shape(b, p)), report = kept.Allocate(new Shape(b + d.Count));
-        Tensor losses = report.Slice(0, b);
-        (Tensor target, Tensor mask) = Upload(targets, excluded, p, kept);
+        Tensor q = embeddings.Slice(0, b), d = embeddings.Slice(b, p), scores = kept.Allocate(new Shape(b, p)), report = kept.Allocate(new Shape(b + d.Count + 1));
         _backend.Copy(d.Reshape(d.Count), report.Slice(b, d.Count));
         float inverseTemperature = 1 / _options.Temperature;
         _backend.MatMul(q, d, scores, transB: true, alpha: inverseTemperature);
         float[] keptScores = keepScores ? _backend.ToArray(scores) : [];
-        _backend.CrossEntropy(scores, target, mask, gradientScale, losses, scores);
+        _backend.CrossEntropy(scores, target, mask, gradientScale, report.Slice(0, b), scores);
         _backend.MatMul(scores, d, gradients.Slice(0, b), alpha: inverseTemperature);
         _backend.MatMul(scores, q, gradients.Slice(b, p), transA: true, alpha: inverseTemperature);
         if (_options.Normalize) _backend.L2NormalizeBackward(gradients, embeddings, norms, gradients);
@@ -69,26 +73,17 @@ public sealed class ContrastiveStep : IDisposable
         }
 
         _pass.Backward(dPooled);
-
-        float[] values = _backend.ToArray(report);
-        double loss = 0;
-        for (int i = 0; i < b; i++) loss += values[i];
-        return new ContrastiveResult((float)(loss / b), MeanCosine(values.AsSpan(b), p, (int)embeddings.Shape[1]), keptScores);
+        int width = (int)embeddings.Shape[1];
+        return new Pending<ContrastiveResult>(report, values =>
+        {
+            double loss = 0;
+            for (int i = 0; i < b; i++) loss += values[i];
+            return new ContrastiveResult((float)(loss / b), MeanCosine(values.AsSpan(b), p, width), keptScores);
+        });
     }
 
     /// <inheritdoc/>
     public void Dispose() => _pass.Dispose();
-
-    /// <summary>The targets [b] I32 and, where there is one, the mask [b, <paramref name="passages"/>] I8, in one copy.</summary>
-    private (Tensor Targets, Tensor Mask) Upload(ReadOnlySpan<int> targets, ReadOnlySpan<sbyte> excluded, int passages, Arena arena)
-    {
-        byte[] bytes = [.. MemoryMarshal.AsBytes(targets), .. MemoryMarshal.AsBytes(excluded)];
-        Tensor all = arena.Allocate(new Shape(bytes.Length), DType.I8);
-        _backend.Upload(bytes, all);
-        long second = all.Offset + targets.Length * sizeof(int);
-        Tensor mask = excluded.IsEmpty ? default : new Tensor(all.Memory!, second, new Shape(targets.Length, passages), DType.I8);
-        return (new Tensor(all.Memory!, all.Offset, new Shape(targets.Length), DType.I32), mask);
-    }
 
     /// <summary>Mean cosine over all pairs of distinct rows, from the sum of the unit rows: (‖Σu‖² - n) / (n (n - 1)).</summary>
     private static double MeanCosine(ReadOnlySpan<float> rows, int n, int width)

@@ -60,10 +60,8 @@ public sealed class ContrastiveTask : ITrainingTask
         int masked = 0;
         if (_maskKnownPositives) masked = Mask(rows, documents, targets, excluded = new sbyte[queries.Count * passages.Count]);
         return new PreparedBatch(queries.Concat(passages).Sum(text => (long)text.Length), masked, (seed, scale) =>
-        {
-            ContrastiveResult result = _step.Run(queries, passages, [.. targets], excluded, seed, scale);
-            return new StepResult(result.Loss, result.MeanCosine, result.MeanCosine > CollapsedCosine);
-        });
+            _step.Begin(queries, passages, [.. targets], excluded, seed, scale)
+                .Select(result => new StepResult(result.Loss, result.MeanCosine, result.MeanCosine > CollapsedCosine)));
     }
 
     /// <inheritdoc/>

@@ -70,16 +70,16 @@ public sealed class ParameterBlock : IDisposable
     {
         _backend.Scale(_gradients, 1 / scale, _gradients);
         _backend.SumOfSquares(_gradients, _sumOfSquares, accumulate: false);
-        return GradientNorm();
+        return MathF.Sqrt(_backend.ToArray(_sumOfSquares)[0]);
     }
 
-    /// <summary>L2 norm of all gradients together, as of the last <see cref="Step"/>.</summary>
-    public float GradientNorm() => MathF.Sqrt(_backend.ToArray(_sumOfSquares)[0]);
-
-    /// <summary>Norm, clip and one AdamW step over the whole block.</summary>
-    public void Step(AdamW options)
+    /// <summary>
+    /// Norm, clip and one AdamW step over the whole block. The squared L2 norm of all gradients together is left in <paramref name="squaredNorm"/> [1] too.
+    /// </summary>
+    public void Step(AdamW options, Tensor squaredNorm = default)
     {
         _backend.SumOfSquares(_gradients, _sumOfSquares, accumulate: false);
+        if (!squaredNorm.IsEmpty) _backend.Copy(_sumOfSquares, squaredNorm);
         Update(0, _decayed, options);
         Update(_decayed, _values.Count - _decayed, options with { WeightDecay = 0 });
     }

@@ -33,48 +33,47 @@ public sealed class RerankingStep : IDisposable
     /// <param name="pairs">All pairs, group after group, in each the positive first.</param>
     /// <param name="groupSizes">How many pairs each group has.</param>
     /// <param name="seed">Of the dropout masks; 0 for none.</param>
-    /// <param name="gradientScale">1 / accumulation steps.</param>
-    public (float Loss, float[] Scores) Run(IReadOnlyList<TokenPair> pairs, IReadOnlyList<int> groupSizes, ulong seed, float gradientScale = 1)
+    /// <param name="gradientScale">1 / accumulation steps, times the scale of the loss in float16.</param>
+    public (float Loss, float[] Scores) Run(IReadOnlyList<TokenPair> pairs, IReadOnlyList<int> groupSizes, ulong seed, float gradientScale = 1) =>
+        Begin(pairs, groupSizes, seed, gradientScale).Await(_backend);
+
+    /// <summary>The same without waiting for the device: its parameters are those of <see cref="Run"/>.</summary>
+    public Pending<(float Loss, float[] Scores)> Begin(IReadOnlyList<TokenPair> pairs, IReadOnlyList<int> groupSizes, ulong seed, float gradientScale = 1)
     {
         ArgumentNullException.ThrowIfNull(pairs);
         ArgumentNullException.ThrowIfNull(groupSizes);
         if (groupSizes.Sum() != pairs.Count) throw new ArgumentException("the groups do not cover the pairs");
-        Tensor pooled = _pass.Forward([.. pairs.Select(p => p.Ids)], [.. pairs.Select(p => p.TypeIds)], seed);
+        int count = pairs.Count, groups = groupSizes.Count;
+        // Of every group the first pair is the target.
+        byte[] zeros = new byte[groups * sizeof(int)];
+        Tensor pooled = _pass.Forward([.. pairs.Select(p => p.Ids)], [.. pairs.Select(p => p.TypeIds)], seed, zeros, out Tensor onDevice);
+        Tensor targets = new(onDevice.Memory!, onDevice.Offset, new Shape(groups), DType.I32);
         Arena kept = _pass.Kept;
         Tensor scores = _head.Forward(pooled, seed == 0 ? 0 : Dropout.Mix(seed) | 1, kept, out ScoreHead.Saved saved);
-        float[] values = _backend.ToArray(scores);
-        (float loss, float[] gradients) = CrossEntropy(values, groupSizes, gradientScale, kept);
-        Tensor dScores = kept.Allocate(scores.Shape), dPooled = kept.Allocate(pooled.Shape);
-        _backend.Upload<float>(gradients, dScores);
+        Tensor dScores = kept.Allocate(scores.Shape), dPooled = kept.Allocate(pooled.Shape), report = kept.Allocate(new Shape(count + groups + 1));
+        _backend.Copy(scores.Reshape(count), report.Slice(0, count));
+        CrossEntropy(scores.Reshape(count), targets, groupSizes, gradientScale, report.Slice(count, groups), dScores.Reshape(count));
         _head.Backward(dScores, saved, dPooled, _pass.Scratch);
         _pass.Backward(dPooled);
-        return (loss, values);
+        return new Pending<(float Loss, float[] Scores)>(report, values =>
+            ((float)values[count..(count + groups)].Average(loss => (double)loss), values[..count]));
     }
 
     /// <inheritdoc/>
     public void Dispose() => _pass.Dispose();
 
-    /// <summary>Mean loss over the groups and the gradient of each score. Groups of different sizes are filled up with what is no candidate.</summary>
-    private (float Loss, float[] Gradients) CrossEntropy(float[] scores, IReadOnlyList<int> groupSizes, float gradientScale, Arena arena)
+    /// <summary>The loss of each group and the gradient of the mean loss. Neighbours of one size are one matrix.</summary>
+    private void CrossEntropy(Tensor scores, Tensor targets, IReadOnlyList<int> groupSizes, float gradientScale, Tensor losses, Tensor dScores)
     {
-        int groups = groupSizes.Count, width = groupSizes.Max();
-        float[] filled = new float[groups * width];
-        sbyte[] excluded = new sbyte[filled.Length];
-        for (int g = 0, pair = 0; g < groups; pair += groupSizes[g++])
+        int groups = groupSizes.Count;
+        for (int first = 0, pair = 0, end; first < groups; first = end)
         {
-            scores.AsSpan(pair, groupSizes[g]).CopyTo(filled.AsSpan(g * width));
-            excluded.AsSpan(g * width, width)[groupSizes[g]..].Fill(1);
+            int size = groupSizes[first];
+            for (end = first + 1; end < groups && groupSizes[end] == size;) end++;
+            int rows = end - first;
+            Tensor Matrix(Tensor values) => values.Slice(pair, rows * size).Reshape(rows, size);
+            _backend.CrossEntropy(Matrix(scores), targets.Slice(first, rows), default, gradientScale * rows / groups, losses.Slice(first, rows), Matrix(dScores));
+            pair += rows * size;
         }
-
-        Tensor matrix = arena.Allocate(new Shape(groups, width)), mask = arena.Allocate(matrix.Shape, DType.I8);
-        Tensor targets = arena.Allocate(new Shape(groups), DType.I32), losses = arena.Allocate(new Shape(groups));
-        _backend.Upload<float>(filled, matrix);
-        _backend.Upload<sbyte>(excluded, mask);
-        _backend.Upload<int>(new int[groups], targets);
-        _backend.CrossEntropy(matrix, targets, mask, gradientScale, losses, matrix);
-        _backend.ToArray(matrix).CopyTo(filled, 0);
-        float[] gradients = new float[scores.Length];
-        for (int g = 0, pair = 0; g < groups; pair += groupSizes[g++]) filled.AsSpan(g * width, groupSizes[g]).CopyTo(gradients.AsSpan(pair));
-        return ((float)_backend.ToArray(losses).Average(loss => (double)loss), gradients);
     }
 }

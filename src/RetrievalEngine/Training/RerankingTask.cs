@@ -48,11 +48,11 @@ public sealed class RerankingTask : ITrainingTask
         TokenPair[] pairs = [.. rows.SelectMany((row, i) => _tokenize(row, groups[i]))];
         int[] sizes = [.. groups.Select(group => group.Count)];
         return new PreparedBatch(pairs.Sum(pair => (long)pair.Ids.Length), 0, (seed, scale) =>
-        {
-            (float loss, float[] scores) = _step.Run(pairs, sizes, seed, scale);
-            double mean = scores.Average(), deviation = Math.Sqrt(scores.Average(score => (score - mean) * (score - mean)));
-            return new StepResult(loss, deviation, deviation <= CollapsedDeviation * Math.Max(1e-3, Math.Abs(mean)));
-        });
+            _step.Begin(pairs, sizes, seed, scale).Select(result =>
+            {
+                double mean = result.Scores.Average(), deviation = Math.Sqrt(result.Scores.Average(score => (score - mean) * (score - mean)));
+                return new StepResult(result.Loss, deviation, deviation <= CollapsedDeviation * Math.Max(1e-3, Math.Abs(mean)));
+            }));
     }
 
     /// <inheritdoc/>

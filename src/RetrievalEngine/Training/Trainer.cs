@@ -74,11 +74,10 @@ public sealed class Trainer
                 next = Prepare(Index(i, a) + 1);
             }
 
-            StepResult result = Gradients(i, batches, block, scale);
-            loss = result.Loss;
             float rate = Schedule.At(i);
-            block.Step(new AdamW(rate, _options.Beta1, _options.Beta2, _options.Epsilon, _options.WeightDecay, i + 1, _options.MaxGradNorm));
-            float norm = block.GradientNorm();
+            AdamW update = new(rate, _options.Beta1, _options.Beta2, _options.Epsilon, _options.WeightDecay, i + 1, _options.MaxGradNorm);
+            (StepResult result, float norm) = Step(i, batches, block, scale, update);
+            loss = result.Loss;
             Guard(i + 1, loss, norm, result.IsCollapsed, block);
             long stepTokens = batches.Sum(batch => batch.Tokens);
             int masked = batches.Sum(batch => batch.Masked);
@@ -97,25 +96,28 @@ public sealed class Trainer
     }
 
     /// <summary>
-    /// Leaves the gradients of step <paramref name="step"/> in <paramref name="block"/>, freed of the loss's scale; computed again with a smaller one while they
-    /// overflow.
+    /// Step <paramref name="step"/> and the L2 norm of its gradients; they are computed again with a smaller scale of the loss while they overflow. What the last
+    /// micro-batch tells comes from the device together with the norm, in the only copy of the step but those of the other micro-batches.
     /// </summary>
-    private StepResult Gradients(int step, PreparedBatch[] batches, ParameterBlock block, LossScale scale)
+    private (StepResult Result, float Norm) Step(int step, PreparedBatch[] batches, ParameterBlock block, LossScale scale, AdamW update)
     {
+        StepResult[] results = new StepResult[batches.Length];
         while (true)
         {
-            double loss = 0, measure = 0;
-            bool collapsed = false;
             block.ZeroGradients();
+            Pending<StepResult> last = default;
             for (int a = 0; a < batches.Length; a++)
             {
-                StepResult result = batches[a].Run(Dropout.Mix(_options.Seed ^ Dropout.Mix((ulong)Index(step, a) + 1)) | 1, scale.Value / batches.Length);
-                loss += result.Loss / batches.Length;
-                measure = Math.Max(measure, result.Measure);
-                collapsed |= result.IsCollapsed;
+                last = batches[a].Run(Dropout.Mix(_options.Seed ^ Dropout.Mix((ulong)Index(step, a) + 1)) | 1, scale.Value / batches.Length);
+                if (a + 1 < batches.Length) results[a] = last.Await(_backend);
             }
 
-            if (!scale.IsDynamic || scale.Accept(block.Unscale(scale.Value))) return new StepResult((float)loss, measure, collapsed);
+            if (scale.IsDynamic && !scale.Accept(block.Unscale(scale.Value))) continue;
+            block.Step(update, last.Spare);
+            float[] values = _backend.ToArray(last.Report);
+            results[^1] = last.Read(values);
+            return (new StepResult((float)results.Average(result => (double)result.Loss), results.Max(result => result.Measure), results.Any(result => result.IsCollapsed)),
+                MathF.Sqrt(values[^1]));
         }
     }
 

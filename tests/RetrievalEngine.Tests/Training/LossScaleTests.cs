@@ -61,11 +61,11 @@ internal sealed class LossScaleTests
         if (CudaLibrary.Missing is { } reason) Assert.Ignore(reason);
         Assert.That(CudaBackend.TryCreate(0, DType.F16, out CudaBackend? backend, out reason), reason);
         using CudaBackend owned = backend!;
-        using DeviceMemory memory = owned.Allocate(sizeof(float));
+        using DeviceMemory memory = owned.Allocate(sizeof(float)), report = owned.Allocate(sizeof(float));
         Parameter parameter = new("p", new Tensor(memory, 0, new Shape(1), DType.F32));
         owned.Fill(parameter.Value, 0);
         using TempFolder folder = new();
-        using OverflowingTask task = new(owned, parameter);
+        using OverflowingTask task = new(owned, parameter, new Tensor(report, 0, new Shape(1), DType.F32));
         TrainingJob job = new()
         {
             Data = [.. Enumerable.Range(0, 4).Select(i => new TrainingRow($"{i}", "q", [new Document("d", "", "text")], []))],
@@ -87,7 +87,7 @@ internal sealed class LossScaleTests
         Assert.That(state.ReadFloat32("loss_scale"), Is.EqualTo(new float[] { 1024, 2 }));
     }
 
-    private sealed class OverflowingTask(IBackend backend, Parameter parameter) : ITrainingTask
+    private sealed class OverflowingTask(IBackend backend, Parameter parameter, Tensor report) : ITrainingTask
     {
         public List<float> Scales { get; } = [];
 
@@ -102,7 +102,7 @@ internal sealed class LossScaleTests
             Scales.Add(scale);
             float gradient = backend.ToArray(parameter.Gradient)[0] + (scale > 1000 ? float.PositiveInfinity : scale);
             backend.Fill(parameter.Gradient, gradient);
-            return new StepResult(Loss: 1, Measure: 0, IsCollapsed: false);
+            return new Pending<StepResult>(report, _ => new StepResult(Loss: 1, Measure: 0, IsCollapsed: false));
         });
 
         public void Dispose()
