@@ -180,7 +180,7 @@ public interface IBackend : IDisposable
     void QuantizeRows(Tensor x, Tensor q, Tensor scales);
 
     /// <summary>
-    /// Inner products of queries [Q, D] F32 with the first D elements of rows [N, D or more] (F32, F16, BF16 or I8), times <paramref name="rowScales"/> [N] F32 (I8 always has them, others may), plus
+    /// Inner products of queries [Q, D] F32 with the first D elements of rows [N, D or more] (F32, F16, which is finite, BF16 or I8), times <paramref name="rowScales"/> [N] F32 (I8 always has them, others may), plus
     /// <paramref name="rowTerms"/> [N] F32 where given, merged into the running best k of each query; a row whose term is NaN is not searched. scores [Q, k] F32 descending,
     /// indices [Q, k] I64 (row number + firstRow); -1 and -∞ where there are fewer. Ties: lower index first. No score matrix is kept. Without <paramref name="merge"/> the
     /// lists start empty; merging shards in any order gives the same lists. A query's scores do not depend on the other queries of the call. Of I8 rows and a query of

@@ -33,8 +33,8 @@ public sealed unsafe partial class CpuBackend
         if (RowProduct.Takes(m, n, k, right))
         {
             using Scratch.Loan loan = _scratch.Rent(DotKernel.PreparedFloats(k) * sizeof(float));
-            DotKernel.Prepare(right.DType, (float*)left.Data, k, (float*)loan.Pointer);
-            RowProduct product = new(right, (float*)loan.Pointer, c, n, k, alpha, accumulate, bias, activation);
+            float unit = DotKernel.Prepare(right.DType, (float*)left.Data, k, (float*)loan.Pointer);
+            RowProduct product = new(right, (float*)loan.Pointer, c, n, k, alpha * unit, accumulate, bias, activation);
             _workers.Run(product, product.Tasks);
             return;
         }

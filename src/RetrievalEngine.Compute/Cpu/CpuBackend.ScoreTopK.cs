@@ -51,11 +51,12 @@ public sealed unsafe partial class CpuBackend
     {
         int rowsPerBlock = (int)Math.Clamp(RowBlockBytes / Math.Max(1, plan.D * sizeof(float)) / 16 * 16, 16, 256);
         int lanes = (int)Math.Min(_workers.Count, (plan.N + rowsPerBlock - 1) / rowsPerBlock);
-        // F16 takes many steps to widen: once, where there are many queries.
-        long widened = plan.DType == DType.F16 && plan.Queries >= QueriesToWiden ? (rowsPerBlock * plan.D + 15) / 16 * 16 : 0;
+        long prepared = DotKernel.PreparedFloats(plan.D);
+        // F16 takes some steps to widen: once, where there are many queries.
+        long widened = plan.DType == DType.F16 && plan.Queries >= QueriesToWiden ? rowsPerBlock * prepared : 0;
         if (plan.IsWhole && plan.Queries > 1) widened = rowsPerBlock * CodeScan.PreparedCount(plan.D) / 2;
         long laneFloats = widened + (long)plan.Queries * rowsPerBlock;
-        long keys = (long)lanes * plan.Queries * plan.Room, lists = (long)lanes * plan.Queries, prepared = DotKernel.PreparedFloats(plan.D);
+        long keys = (long)lanes * plan.Queries * plan.Room, lists = (long)lanes * plan.Queries;
         using Scratch.Loan loan = _scratch.Rent(64 + keys * sizeof(ulong) + lists * sizeof(Candidates) + 128
             + (plan.Queries * (prepared + 1) + 15 + lanes * laneFloats) * sizeof(float));
         ulong* key = (ulong*)loan.Pointer;
@@ -66,7 +67,7 @@ public sealed unsafe partial class CpuBackend
         {
             float* query = plan.QueryData + i * plan.D;
             if (plan.IsWhole) CodeScan.Prepare(query, plan.D, (short*)queries + i * CodeScan.PreparedCount(plan.D), units + i);
-            else DotKernel.Prepare(plan.DType, query, plan.D, queries + i * prepared);
+            else units[i] = DotKernel.Prepare(plan.DType, query, plan.D, queries + i * prepared);
         }
 
         for (long i = 0; i < lists; i++)
@@ -132,23 +133,24 @@ public sealed unsafe partial class CpuBackend
                 switch (plan.DType)
                 {
                     case DType.F32:
-                        Multiply<FloatF32>(rows, plan.Stride, count, scores, next);
+                        Multiply<FloatF32>(rows, plan.Stride, plan.D, count, scores, next);
                         break;
                     case DType.BF16:
-                        Multiply<FloatBF16>(rows, plan.Stride, count, scores, next);
+                        Multiply<FloatBF16>(rows, plan.Stride, plan.D, count, scores, next);
                         break;
                     case DType.I8 when plan.IsWhole:
                         MultiplyWhole(rows, count, (short*)block, scores, next);
                         break;
                     case DType.F16 when widened > 0:
-                        for (int row = 0; row < count; row++) Widen(rows + row * plan.Stride, plan.D, block + row * plan.D);
-                        Multiply<FloatF32>((byte*)block, plan.D * sizeof(float), count, scores, next);
+                        long width = DotKernel.PreparedFloats(plan.D);
+                        for (int row = 0; row < count; row++) DotKernel.Widen<FloatF16>(rows + row * plan.Stride, plan.D, block + row * width);
+                        Multiply<FloatF32>((byte*)block, width * sizeof(float), width, count, scores, next);
                         break;
                     case DType.F16:
-                        Multiply<FloatF16>(rows, plan.Stride, count, scores, next);
+                        Multiply<FloatF16>(rows, plan.Stride, plan.D, count, scores, next);
                         break;
                     default:
-                        Multiply<FormatI8>(rows, plan.Stride, count, scores, next);
+                        Multiply<FormatI8>(rows, plan.Stride, plan.D, count, scores, next);
                         break;
                 }
 
@@ -158,9 +160,16 @@ public sealed unsafe partial class CpuBackend
 
         private long Take() => (Interlocked.Increment(ref *next) - 1) * rowsPerBlock;
 
-        private void Multiply<TFormat>(byte* rows, long stride, int count, float* scores, byte* next)
-            where TFormat : struct, IElementFormat =>
-            DotKernel.Multiply<TFormat>(rows, stride, count, queries, plan.Queries, plan.D, scores, rowsPerBlock, next, count * plan.Stride);
+        private void Multiply<TFormat>(byte* rows, long stride, long d, int count, float* scores, byte* next)
+            where TFormat : struct, IElementFormat
+        {
+            DotKernel.Multiply<TFormat>(rows, stride, count, queries, plan.Queries, d, scores, rowsPerBlock, next, count * plan.Stride);
+            for (int query = 0; query < plan.Queries; query++)
+            {
+                if (units[query] == 1) continue;
+                foreach (ref float score in new Span<float>(scores + (long)query * rowsPerBlock, count)) score *= units[query];
+            }
+        }
 
         private void MultiplyWhole(byte* rows, int count, short* block, float* scores, byte* next)
         {
@@ -172,13 +181,6 @@ public sealed unsafe partial class CpuBackend
 
             CodeScan.Widen((sbyte*)rows, plan.Stride, count, plan.D, block);
             CodeScan.Multiply(block, count, (short*)queries, units, plan.Queries, plan.D, scores, rowsPerBlock, next, count * plan.Stride);
-        }
-
-        private static void Widen(byte* rows, long elements, float* block)
-        {
-            long i = 0;
-            for (; i <= elements - 16; i += 16) FloatF16.Load(rows + i * FloatF16.Size).Store(block + i);
-            for (; i < elements; i++) block[i] = (float)((Half*)rows)[i];
         }
 
         private static bool AreExcluded(float* terms, int count)

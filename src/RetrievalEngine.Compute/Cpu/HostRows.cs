@@ -29,11 +29,11 @@ public static unsafe class HostRows
         long prepared = DotKernel.PreparedFloats(d), c = indices.Length / q, tasks = (c + RowsPerTask - 1) / RowsPerTask;
         byte* data = ((CpuMemory)rows.Memory!).Pointer + rows.Offset;
         float* scales = rowScales.IsEmpty ? null : (float*)(((CpuMemory)rowScales.Memory!).Pointer + rowScales.Offset);
-        using CpuMemory copies = new(q * prepared * sizeof(float));
-        float* copy = (float*)copies.Pointer;
+        using CpuMemory copies = new(q * (prepared + 1) * sizeof(float));
+        float* copy = (float*)copies.Pointer, units = copy + q * prepared;
         fixed (float* query = queries)
         {
-            for (long i = 0; i < q && !distance; i++) DotKernel.Prepare(rows.DType, query + i * d, d, copy + i * prepared);
+            for (long i = 0; i < q && !distance; i++) units[i] = DotKernel.Prepare(rows.DType, query + i * d, d, copy + i * prepared);
         }
 
         DType dtype = rows.DType;
@@ -47,7 +47,7 @@ public static unsafe class HostRows
                 byte* at = data + row * d * dtype.Size();
                 float scale = scales == null ? 1 : scales[row];
                 scores[i] = distance ? -(float)Distance(queries.AsSpan((int)(of * d), dimensions), at, dtype, scale)
-                    : scale * Product(copy + of * prepared, at, dtype, d);
+                    : scale * (units[of] * Product(copy + of * prepared, at, dtype, d));
             }
         });
     }

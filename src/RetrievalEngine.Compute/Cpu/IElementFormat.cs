@@ -16,7 +16,10 @@ internal unsafe interface IElementFormat
     /// <summary>One element as a float in all lanes.</summary>
     static abstract Vector512<float> Spread(byte* source);
 
-    /// <summary>32 elements as floats: the first and the second 16, but of bfloat16 the even and the odd ones, which are quicker to take apart.</summary>
+    /// <summary>
+    /// 32 elements as floats: the first and the second 16, but of 16-bit elements the even and the odd ones, which are quicker to take apart. binary16 comes
+    /// times 2⁻¹¹² and must be finite.
+    /// </summary>
     static abstract void LoadPair(byte* source, out Vector512<float> first, out Vector512<float> second);
 }
 

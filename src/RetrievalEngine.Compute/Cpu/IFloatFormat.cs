@@ -48,8 +48,10 @@ internal readonly unsafe struct FloatF16 : IFloatFormat
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void LoadPair(byte* source, out Vector512<float> first, out Vector512<float> second)
     {
-        first = Load(source);
-        second = Load(source + 16 * Size);
+        // Sign and the 15 bits behind it where float32 has them: the exponent is 112 too small, also of subnormal numbers; infinities and NaN are not told apart.
+        Vector512<int> both = Vector512.Load((int*)source), bits = Vector512.Create(unchecked((int)0x8FFFE000));
+        first = (Vector512.ShiftRightArithmetic(both << 16, 3) & bits).AsSingle();
+        second = (Vector512.ShiftRightArithmetic(both, 3) & bits).AsSingle();
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -16,6 +16,9 @@ internal static unsafe class DotKernel
     private const int Lanes = 16, Step = 2 * Lanes, MostRows = 8, TileRows = 4, MostQueries = 5;
     private const long Line = 64;
 
+    // 2¹¹²
+    private const float HalfScale = 5.192296858534828e33f;
+
     // As many sums as there are registers for.
     private static int RowsOfTile => Avx512F.IsSupported ? TileRows : 2;
 
@@ -25,19 +28,36 @@ internal static unsafe class DotKernel
     /// <summary>Floats of a prepared query of <paramref name="d"/> elements.</summary>
     public static long PreparedFloats(long d) => (d + Step - 1) / Step * Step;
 
-    /// <summary>Copies a query into the order in which <paramref name="dtype"/> is read, with zeros up to a whole step.</summary>
-    public static void Prepare(DType dtype, float* query, long d, float* prepared)
+    /// <summary>
+    /// Copies a query into the order and the scale in which <paramref name="dtype"/> is read (<see cref="IElementFormat.LoadPair"/>), with zeros up to a whole
+    /// step. Products with it are to be multiplied by what is returned, a power of two: 1 unless elements are large and <paramref name="dtype"/> is F16.
+    /// </summary>
+    public static float Prepare(DType dtype, float* query, long d, float* prepared)
     {
-        new Span<float>(query, checked((int)d)).CopyTo(new Span<float>(prepared, (int)d));
-        new Span<float>(prepared + d, (int)(PreparedFloats(d) - d)).Clear();
-        if (dtype != DType.BF16) return;
-        // The even elements of a step, which a shift widens where they lie, and then the odd ones, which a mask does.
+        ReadOnlySpan<float> from = new(query, checked((int)d));
+        Span<float> to = new(prepared, (int)PreparedFloats(d));
+        from.CopyTo(to);
+        to[from.Length..].Clear();
+        float unit = 1;
+        if (dtype == DType.F16)
+        {
+            float largest = 0;
+            foreach (float x in from) largest = MathF.Max(largest, MathF.Abs(x));
+            // Products of 2¹¹² and a unit's multiple stay below 2¹²⁷.
+            if (float.IsFinite(largest) && largest >= 1 << 15) unit = MathF.ScaleB(1, MathF.ILogB(largest) - 14);
+            foreach (ref float x in to) x = x / unit * HalfScale;
+        }
+
+        if (dtype is not (DType.BF16 or DType.F16)) return unit;
+        // The even elements of a step and then the odd ones: either a shift takes where they lie.
         for (float* step = prepared, end = prepared + PreparedFloats(d); step < end; step += Step)
         {
             Vector512<float> first = Vector512.Load(step), second = Vector512.Load(step + Lanes);
             Pick(first, second, 0).Store(step);
             Pick(first, second, 1).Store(step + Lanes);
         }
+
+        return unit;
     }
 
     /// <summary>Every second element of two vectors, from <paramref name="start"/> on.</summary>
@@ -48,6 +68,16 @@ internal static unsafe class DotKernel
         second.Store(both + Lanes);
         for (int i = 0; i < Lanes; i++) picked[i] = both[2 * i + start];
         return Vector512.Load(picked);
+    }
+
+    /// <summary>Writes a row as float32 rows lie that meet the same prepared queries: <see cref="PreparedFloats"/> floats.</summary>
+    public static void Widen<TFormat>(byte* row, long d, float* widened)
+        where TFormat : struct, IElementFormat
+    {
+        byte* rests = stackalloc byte[Step * sizeof(float)];
+        int rest = CopyRests<TFormat>(row, 0, 1, 1, d, rests);
+        for (float* last = widened + (d - rest); widened < last; widened += Step, row += Step * TFormat.Size) StorePair<TFormat>(row, widened);
+        if (rest > 0) StorePair<TFormat>(rests, widened);
     }
 
     /// <summary>
@@ -103,6 +133,15 @@ internal static unsafe class DotKernel
     /// </summary>
     public static long Share(long nextBytes, int rowCount, int rowsOfTile, int tiles, long steps) =>
         nextBytes / Line * rowsOfTile / Math.Max(1, tiles * steps * rowCount) * Line + Line;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void StorePair<TFormat>(byte* source, float* destination)
+        where TFormat : struct, IElementFormat
+    {
+        TFormat.LoadPair(source, out Vector512<float> first, out Vector512<float> second);
+        first.Store(destination);
+        second.Store(destination + Lanes);
+    }
 
     /// <summary>Copies the last elements of the rows, fewer than a step, with zeros behind them; gives their number.</summary>
     private static int CopyRests<TFormat>(byte* row, long rowStride, int rows, int all, long d, byte* rests)
