@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using RetrievalEngine.Compute.Cpu.Gemm;
 
 namespace RetrievalEngine.Compute.Cpu.Scan;
@@ -14,7 +15,10 @@ internal static unsafe class RowScan
     /// <summary>Most elements: 8 KiB of a query stay in a level 1 cache of 32 KiB through which rows are passing, 16 KiB do not.</summary>
     public const long MostElements = 2048;
 
-    private const int Lanes = 16, Step = 2 * Lanes, Turn = 8 * Step, Group = 4;
+    private const int Lanes = 16, Step = 2 * Lanes, Turn = 8 * Step, Group = 4, TwoLines = 128;
+
+    // Bytes, half a small page, at whose end the processor's own prefetching begins anew; far ahead is worse for 16 bits.
+    private const int Ahead = 2048;
 
     /// <summary>scores [count]; rows are <paramref name="stride"/> bytes apart, the query is prepared.</summary>
     [SkipLocalsInit]
@@ -69,6 +73,7 @@ internal static unsafe class RowScan
         where TFormat : struct, IElementFormat
     {
         TFormat.LoadPair(row + step * Step * TFormat.Size, out Vector512<float> a, out Vector512<float> b);
+        if (Sse.IsSupported && step * Step * TFormat.Size % TwoLines == 0) Sse.Prefetch1(row + step * Step * TFormat.Size + Ahead);
         sum = Vector512.MultiplyAddEstimate(Vector512.Load(query + step * Step), a, sum);
         sum = Vector512.MultiplyAddEstimate(Vector512.Load(query + step * Step + Lanes), b, sum);
     }
