@@ -8,6 +8,7 @@ using System.Text.Json.Nodes;
 using RetrievalEngine.Checkpoints;
 using RetrievalEngine.Compute;
 using RetrievalEngine.Data;
+using RetrievalEngine.Encoding;
 using RetrievalEngine.Models;
 using RetrievalEngine.Text;
 
@@ -37,13 +38,8 @@ internal static class ModelCommand
         Titles and texts are read in every format of retrieval encode. The end-of-text token gets id 0 and is the padding token too.
         """;
 
-    private static readonly Dictionary<string, DType> s_dtypes = new() { ["float32"] = DType.F32, ["float16"] = DType.F16, ["bfloat16"] = DType.BF16 };
-
     // 256 bytes and the end-of-text token are always there.
     private const int SmallestVocabulary = 257, LargestVocabulary = 1 << 20;
-
-    // What a Hugging Face folder keeps a tokenizer in.
-    private static readonly string[] s_tokenizerFiles = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
 
     /// <summary>Makes the verb.</summary>
     public static Command Create() => new("model", "Makes models: a tokenizer, a checkpoint with random weights, a model merged with its adapters, or stored in another type.") { CreateTokenizer(), CreateInit(), ModelMergeCommand.Create(), ModelConvertCommand.Create() };
@@ -69,8 +65,8 @@ internal static class ModelCommand
             JsonObject config = new() { ["tokenizer_class"] = "PreTrainedTokenizerFast", ["eos_token"] = end, ["pad_token"] = end };
             AtomicFile.CreateFolder(parsed.GetRequiredValue(output), folder =>
             {
-                AtomicFile.Write(Path.Combine(folder, s_tokenizerFiles[0]), stream => stream.Write(tokenizer));
-                AtomicFile.WriteText(Path.Combine(folder, s_tokenizerFiles[1]), config.ToJsonString(new JsonSerializerOptions { WriteIndented = true }) + "\n");
+                AtomicFile.Write(Path.Combine(folder, "tokenizer.json"), stream => stream.Write(tokenizer));
+                AtomicFile.WriteText(Path.Combine(folder, "tokenizer_config.json"), config.ToJsonString(new JsonSerializerOptions { WriteIndented = true }) + "\n");
             });
             Console.Out.WriteLine($"{parsed.GetRequiredValue(output)}: {Tokenizer.Load(parsed.GetRequiredValue(output)).IdLimit} tokens");
             return ExitCodes.Done;
@@ -81,15 +77,15 @@ internal static class ModelCommand
     private static Command CreateInit()
     {
         Option<string> config = new("--config") { Description = "A config.json", HelpName = "FILE", Required = true };
-        Option<string> tokenizer = new("--tokenizer") { Description = "A folder with tokenizer.json", HelpName = "DIR", Required = true };
+        Option<string> tokenizer = new("--tokenizer") { Description = "A folder with a tokenizer", HelpName = "DIR", Required = true };
         Option<ulong> seed = new("--seed") { Description = "Decides the weights", HelpName = "N", DefaultValueFactory = _ => 42 };
-        Option<string> dtype = new("--dtype") { Description = "How the weights are stored", DefaultValueFactory = _ => "bfloat16" };
-        dtype.AcceptOnlyFromAmong([.. s_dtypes.Keys]);
+        Option<string> dtype = new("--dtype") { Description = "How the weights are stored: float32, float16, bfloat16", HelpName = "TYPE", DefaultValueFactory = _ => "bfloat16" };
+        dtype.AcceptOnlyFromAmong("float32", "float16", "bfloat16");
         Option<string> output = new("--output") { Description = "The folder to make", HelpName = "DIR", Required = true };
         Command command = new("init", InitHelp) { config, tokenizer, seed, dtype, output };
         command.SetAction(parsed =>
         {
-            Init(parsed.GetRequiredValue(config), parsed.GetRequiredValue(tokenizer), parsed.GetRequiredValue(seed), s_dtypes[parsed.GetRequiredValue(dtype)], parsed.GetRequiredValue(output));
+            Init(parsed.GetRequiredValue(config), parsed.GetRequiredValue(tokenizer), parsed.GetRequiredValue(seed), EmbeddingManifest.ParseDType(parsed.GetRequiredValue(dtype))!.Value, parsed.GetRequiredValue(output));
             return ExitCodes.Done;
         });
         return command;
@@ -106,8 +102,7 @@ internal static class ModelCommand
         AtomicFile.CreateFolder(output, folder =>
         {
             CheckpointWriter.Write(folder, config.ToJson(dtype), tensors);
-            foreach (string name in s_tokenizerFiles.Where(name => File.Exists(Path.Combine(tokenizerFolder, name))))
-                File.Copy(Path.Combine(tokenizerFolder, name), Path.Combine(folder, name));
+            ModelFolder.CopyTokenizer(tokenizerFolder, folder);
         });
         long parameters = tensors.Sum(t => t.Shape.Count);
         Console.Out.WriteLine($"{output}: {config.ModelType}, {config.NumHiddenLayers} layers x {config.HiddenSize}, {parameters / 1e6:F2} million parameters, {tensors.Sum(t => t.Bytes) / 1e6:F1} MB");

@@ -48,6 +48,18 @@ internal sealed class ModelCommandTests
     }
 
     [Test]
+    public async Task Init_TakesATokenizerOfAnotherLayoutAlong()
+    {
+        string folder = Folder("init-vocabulary"), tokenizer = Path.Combine(folder, "tokenizer"), output = Path.Combine(folder, "out");
+        File.WriteAllText(Path.Combine(folder, "config.json"), Config.Replace("VOCAB", "20"));
+        File.WriteAllLines(Path.Combine(tokenizer, "vocab.txt"), ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "##a", "##b"]);
+        File.WriteAllText(Path.Combine(tokenizer, "tokenizer_config.json"), "{\"tokenizer_class\": \"BertTokenizer\", \"do_lower_case\": true}");
+        string[] init = ["model", "init", "--config", Path.Combine(folder, "config.json"), "--tokenizer", tokenizer, "--output", output];
+        Assert.That(await Program.RunAsync(init, CancellationToken.None), Is.Zero);
+        Assert.That(Tokenizer.Load(output).Encode("ab"), Is.EqualTo(Tokenizer.Load(tokenizer).Encode("ab")));
+    }
+
+    [Test]
     public async Task Tokenizer_LearnsFromTheCorpus_AndInitUsesIt()
     {
         string folder = Folder("init-tokenizer"), corpus = Path.Combine(folder, "corpus.jsonl"), output = Path.Combine(folder, "learned");

@@ -49,6 +49,13 @@ public static class ModelFolder
         ContractResolver.WithHashesOf(contract, folder, adapterFolder: null, tokenizer, progress: null, cancellation: default).Save(folder);
     }
 
+    /// <summary>Copies the files of the tokenizer in <paramref name="source"/>, whatever its layout, into <paramref name="folder"/>.</summary>
+    public static void CopyTokenizer(string source, string folder)
+    {
+        foreach (string name in s_tokenizerFiles.Where(name => File.Exists(Path.Combine(source, name))))
+            AtomicFile.Write(Path.Combine(folder, name), stream => stream.Write(File.ReadAllBytes(Path.Combine(source, name))));
+    }
+
     /// <summary>Writes <paramref name="model"/>'s weights, adapters merged in, the tokenizer of <paramref name="source"/> and <paramref name="configJson"/>; weights that lie there are replaced.</summary>
     internal static void SaveWeights(IBackend backend, Transformer model, string source, string configJson, string folder, DType dtype)
     {
@@ -63,8 +70,7 @@ public static class ModelFolder
                 : new TensorSource(model.StoredName(p), dtype, p.Value.Shape, stream =>
                     TensorSource.FromFloat32(p.Name, p.Value.Shape, LoraWeights.Merged(backend, p.Value, adapted.GetValueOrDefault(p)), dtype).WriteTo(stream))),
         ];
-        foreach (string name in s_tokenizerFiles.Where(name => File.Exists(Path.Combine(source, name))))
-            AtomicFile.Write(Path.Combine(folder, name), stream => stream.Write(File.ReadAllBytes(Path.Combine(source, name))));
+        CopyTokenizer(source, folder);
         CheckpointWriter.Write(folder, configJson, tensors);
     }
 }
