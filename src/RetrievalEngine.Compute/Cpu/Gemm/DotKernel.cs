@@ -160,17 +160,19 @@ internal static unsafe class DotKernel
     }
 
     /// <summary>
-    /// What a step of row <paramref name="row"/> fetches. Of two lines of 16-bit elements one is enough, the processor adds its neighbour; each instruction
-    /// less lets it look further ahead.
+    /// A step of the <paramref name="number"/>th row of a column, and what it fetches of <paramref name="next"/>. Of two lines of 16-bit elements one is enough,
+    /// the processor adds its neighbour; each instruction less lets it look further ahead.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Fetch<TFormat>(byte* next, int row)
+    private static void Add<TFormat>(byte* row, Vector512<float> x, Vector512<float> y, byte* next, int number, ref Vector512<float> sum)
         where TFormat : struct, IElementFormat
     {
+        TFormat.LoadPair(row, out Vector512<float> a, out Vector512<float> b);
+        sum = Vector512.MultiplyAddEstimate(y, b, Vector512.MultiplyAddEstimate(x, a, sum));
         if (!Sse.IsSupported) return;
-        byte* at = next + row * Step * TFormat.Size;
+        byte* at = next + number * Step * TFormat.Size;
         if (TFormat.Size == sizeof(float)) Sse.Prefetch1(at + Line);
-        if (TFormat.Size == sizeof(float) || row % 2 == 0) Sse.Prefetch1(at);
+        if (TFormat.Size == sizeof(float) || number % 2 == 0) Sse.Prefetch1(at);
     }
 
     /// <summary>
@@ -195,32 +197,16 @@ internal static unsafe class DotKernel
             {
                 Vector512<float> x = Vector512.Load(query), y = Vector512.Load(query + Lanes);
                 query += Step;
-                TFormat.LoadPair(row + p, out Vector512<float> a, out Vector512<float> b);
-                s0 = Vector512.MultiplyAddEstimate(y, b, Vector512.MultiplyAddEstimate(x, a, s0));
-                Fetch<TFormat>(next, 0);
-                TFormat.LoadPair(row1 + p, out a, out b);
-                s1 = Vector512.MultiplyAddEstimate(y, b, Vector512.MultiplyAddEstimate(x, a, s1));
-                Fetch<TFormat>(next, 1);
-                TFormat.LoadPair(row2 + p, out a, out b);
-                s2 = Vector512.MultiplyAddEstimate(y, b, Vector512.MultiplyAddEstimate(x, a, s2));
-                Fetch<TFormat>(next, 2);
-                TFormat.LoadPair(row3 + p, out a, out b);
-                s3 = Vector512.MultiplyAddEstimate(y, b, Vector512.MultiplyAddEstimate(x, a, s3));
-                Fetch<TFormat>(next, 3);
+                Add<TFormat>(row + p, x, y, next, 0, ref s0);
+                Add<TFormat>(row1 + p, x, y, next, 1, ref s1);
+                Add<TFormat>(row2 + p, x, y, next, 2, ref s2);
+                Add<TFormat>(row3 + p, x, y, next, 3, ref s3);
                 if (TRows.Value > 4)
                 {
-                    TFormat.LoadPair(row4 + p, out a, out b);
-                    s4 = Vector512.MultiplyAddEstimate(y, b, Vector512.MultiplyAddEstimate(x, a, s4));
-                    Fetch<TFormat>(next, 4);
-                    TFormat.LoadPair(row5 + p, out a, out b);
-                    s5 = Vector512.MultiplyAddEstimate(y, b, Vector512.MultiplyAddEstimate(x, a, s5));
-                    Fetch<TFormat>(next, 5);
-                    TFormat.LoadPair(row6 + p, out a, out b);
-                    s6 = Vector512.MultiplyAddEstimate(y, b, Vector512.MultiplyAddEstimate(x, a, s6));
-                    Fetch<TFormat>(next, 6);
-                    TFormat.LoadPair(row7 + p, out a, out b);
-                    s7 = Vector512.MultiplyAddEstimate(y, b, Vector512.MultiplyAddEstimate(x, a, s7));
-                    Fetch<TFormat>(next, 7);
+                    Add<TFormat>(row4 + p, x, y, next, 4, ref s4);
+                    Add<TFormat>(row5 + p, x, y, next, 5, ref s5);
+                    Add<TFormat>(row6 + p, x, y, next, 6, ref s6);
+                    Add<TFormat>(row7 + p, x, y, next, 7, ref s7);
                 }
 
                 next += TRows.Value * Step * size;
