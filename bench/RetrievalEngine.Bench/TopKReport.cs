@@ -32,6 +32,8 @@ internal static unsafe class TopKReport
         using CpuMemory left = new(4L * queries * Width), scores = new(4L * queries * k), indices = new(8L * queries * k), scales = new(4L * Rows);
         Random random = new(2);
         foreach (ref float value in new Span<float>(left.Pointer, queries * Width)) value = random.NextSingle() - 0.5f;
+        // As an index scans codes.
+        for (int i = 0; dtype == DType.I8 && i < queries; i++) FixedPoint.TryRound(new Span<float>((float*)left.Pointer + (i * Width), Width));
         new Span<float>(scales.Pointer, Rows).Fill(1);
         Tensor q = new(left, 0, new Shape(queries, Width), DType.F32), rows = new(memory, 0, new Shape(Rows, Width), dtype);
         Tensor best = new(scores, 0, new Shape(queries, k), DType.F32), ids = new(indices, 0, new Shape(queries, k), DType.I64);

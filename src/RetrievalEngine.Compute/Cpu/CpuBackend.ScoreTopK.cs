@@ -1,5 +1,4 @@
 using System;
-using System.Numerics;
 using System.Runtime.Intrinsics;
 using System.Threading;
 using RetrievalEngine.Compute.Cpu.Gemm;
@@ -29,7 +28,9 @@ public sealed unsafe partial class CpuBackend
         for (long start = 0; start < n && k > 0 && q > 0; start += uint.MaxValue)
         {
             long count = Math.Min(uint.MaxValue, n - start), room = Candidates.Room(k, count), stride = rows.Shape[1] * rows.DType.Size();
-            long queriesPerPass = Math.Clamp(CandidateBytesPerPass / (_workers.Count * room * sizeof(ulong)), 1, QueriesPerPass);
+            long most = Math.Clamp(CandidateBytesPerPass / (_workers.Count * room * sizeof(ulong)), 1, QueriesPerPass);
+            // 256 queries are twice 128, not 250 and 6.
+            long passes = (q + most - 1) / most, queriesPerPass = (q + passes - 1) / passes;
             for (long query = 0, together; query < q; query += together)
             {
                 float* first = Pointer<float>(queries) + query * d;
@@ -56,11 +57,11 @@ public sealed unsafe partial class CpuBackend
         long widened = plan.DType == DType.F16 && plan.Queries >= QueriesToWiden ? rowsPerBlock * prepared : 0;
         if (plan.IsWhole && plan.Queries > 1) widened = rowsPerBlock * CodeScan.PreparedCount(plan.D) / 2;
         long laneFloats = widened + (long)plan.Queries * rowsPerBlock;
-        long keys = (long)lanes * plan.Queries * plan.Room, lists = (long)lanes * plan.Queries;
-        using Scratch.Loan loan = _scratch.Rent(64 + keys * sizeof(ulong) + lists * sizeof(Candidates) + 128
+        long lists = (long)lanes * plan.Queries, keys = lists * plan.Room;
+        using Scratch.Loan loan = _scratch.Rent(64 + (keys + lists) * sizeof(ulong) + lists * sizeof(Candidates) + 128
             + (plan.Queries * (prepared + 1) + 15 + lanes * laneFloats) * sizeof(float));
-        ulong* key = (ulong*)loan.Pointer;
-        long* next = (long*)(key + keys);
+        ulong* key = (ulong*)loan.Pointer, floors = key + keys;
+        long* next = (long*)(floors + lists);
         Candidates* list = (Candidates*)(next + 8);
         float* queries = (float*)(((nint)(list + lists) + 63) & ~63), units = queries + plan.Queries * prepared, room = units + (plan.Queries + 15) / 16 * 16;
         for (int i = 0; i < plan.Queries; i++)
@@ -74,9 +75,11 @@ public sealed unsafe partial class CpuBackend
         {
             long last = (i % plan.Queries + 1) * plan.K - 1;
             float threshold = plan.Indices[last] < 0 ? float.NegativeInfinity : plan.Scores[last];
-            list[i].Begin(key + i * plan.Room, plan.Room, (int)Math.Min(plan.K, plan.Room), threshold);
+            (long lane, long query) = Math.DivRem(i, plan.Queries);
+            list[i].Begin(key + i * plan.Room, plan.Room, (int)Math.Min(plan.K, plan.N), threshold, floors + query * lanes, (int)lane, lanes);
         }
 
+        new Span<ulong>(floors, (int)lists).Clear();
         *next = 0;
         _workers.Run(new ScoreJob(plan, lanes, queries, units, rowsPerBlock, widened, list, next, room, laneFloats), lanes);
         _workers.Run(new MergeJob(plan, lanes, list), plan.Queries);
@@ -199,12 +202,7 @@ public sealed unsafe partial class CpuBackend
                 Vector512<float> values = Vector512.Load(scores + i);
                 if (scales != null) values *= Vector512.Load(scales + i);
                 if (terms != null) values += Vector512.Load(terms + i);
-                ulong mask = Vector512.GreaterThanOrEqual(values, Vector512.Create(list->Threshold)).ExtractMostSignificantBits();
-                for (; mask != 0; mask &= mask - 1)
-                {
-                    int lane = BitOperations.TrailingZeroCount(mask);
-                    if (values[lane] >= list->Threshold) list->Add(values[lane], (uint)(first + i + lane));
-                }
+                list->Add(values, (uint)(first + i));
             }
 
             for (; i < count; i++)
