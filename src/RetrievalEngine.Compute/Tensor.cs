@@ -67,6 +67,15 @@ public readonly record struct Tensor
         return new Tensor(Memory!, Offset, shape, DType);
     }
 
+    /// <summary>Bytes of this tensor, from <paramref name="offset"/> on, as elements of another shape and type.</summary>
+    /// <exception cref="ArgumentException">They do not lie inside it.</exception>
+    public Tensor View(long offset, Shape shape, DType dtype)
+    {
+        if (offset < 0 || offset > Bytes || shape.Count > (Bytes - offset) / dtype.Size())
+            throw new ArgumentException($"{dtype} {shape} from byte {offset} on does not fit into {this}");
+        return new Tensor(Memory!, Offset + offset, shape, dtype);
+    }
+
     /// <summary>The elements, for host memory only.</summary>
     /// <exception cref="InvalidOperationException">The memory is not on the host, or <typeparamref name="T"/> has not the size of <see cref="DType"/>.</exception>
     public Span<T> AsSpan<T>()

@@ -47,7 +47,7 @@ internal sealed record BatchTensors(
         rest.CopyTo(MemoryMarshal.AsBytes(all.AsSpan(starts[^1])));
         Tensor tensor = arena.Allocate(new Shape(all.Length), DType.I32);
         backend.Upload<int>(all, tensor);
-        restOnDevice = new Tensor(tensor.Memory!, tensor.Offset + (starts[^1] * sizeof(int)), new Shape(rest.Length), DType.I8);
+        restOnDevice = tensor.View(starts[^1] * sizeof(int), new Shape(rest.Length), DType.I8);
         int next = 0;
         Tensor Part() => tensor.Slice(starts[next], parts[next++].Length);
         return [.. batches.Select(batch => new BatchTensors(Part(), Part(), Part(), Part(), batch.MaxSeqLen, batch.Shared?.CuSeqLens ?? batch.CuSeqLens, training,

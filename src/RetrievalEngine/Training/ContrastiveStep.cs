@@ -49,8 +49,8 @@ public sealed class ContrastiveStep : IDisposable
         int b = queries.Count, p = passages.Count;
         byte[] marks = [.. MemoryMarshal.AsBytes(targets), .. MemoryMarshal.AsBytes(excluded)];
         Tensor pooled = _pass.Forward([.. queries, .. passages], types: null, seed, marks, out Tensor onDevice), embeddings = pooled;
-        Tensor target = new(onDevice.Memory!, onDevice.Offset, new Shape(b), DType.I32);
-        Tensor mask = excluded.IsEmpty ? default : new Tensor(onDevice.Memory!, onDevice.Offset + (b * sizeof(int)), new Shape(b, p), DType.I8);
+        Tensor target = onDevice.View(0, new Shape(b), DType.I32);
+        Tensor mask = excluded.IsEmpty ? default : onDevice.View(b * sizeof(int), new Shape(b, p), DType.I8);
         Arena kept = _pass.Kept;
         DenseProjection.Saved[] saved = [];
         if (_projection is not null) embeddings = _projection.Forward(pooled, kept, out saved);

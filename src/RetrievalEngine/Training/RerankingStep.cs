@@ -47,7 +47,7 @@ public sealed class RerankingStep : IDisposable
         // Of every group the first pair is the target.
         byte[] zeros = new byte[groups * sizeof(int)];
         Tensor pooled = _pass.Forward([.. pairs.Select(p => p.Ids)], [.. pairs.Select(p => p.TypeIds)], seed, zeros, out Tensor onDevice);
-        Tensor targets = new(onDevice.Memory!, onDevice.Offset, new Shape(groups), DType.I32);
+        Tensor targets = onDevice.View(0, new Shape(groups), DType.I32);
         Arena kept = _pass.Kept;
         Tensor scores = _head.Forward(pooled, seed == 0 ? 0 : Dropout.Mix(seed) | 1, kept, out ScoreHead.Saved saved);
         Tensor dScores = kept.Allocate(scores.Shape), dPooled = kept.Allocate(pooled.Shape), report = kept.Allocate(new Shape(count + groups + 1));
