@@ -17,6 +17,7 @@ namespace RetrievalEngine.Bench;
 internal static class FlatReport
 {
     private const string Peer = "../shared/peers/flat_faiss.py";
+    private const long PlainBytes = 512L << 20;
     private static readonly CultureInfo s_culture = CultureInfo.InvariantCulture;
 
     public static void Run(string[] arguments)
@@ -42,7 +43,7 @@ internal static class FlatReport
         }
     }
 
-    private static void Report(string folder, string set, long rows, int dimensions, int[] threads, bool isQuick, string peer)
+    private static unsafe void Report(string folder, string set, long rows, int dimensions, int[] threads, bool isQuick, string peer)
     {
         VectorSource source = new("random", rows, dimensions, static row => row.ToString(s_culture),
             (first, vectors) => Fill(vectors, dimensions, (int)first + 1));
@@ -55,7 +56,10 @@ internal static class FlatReport
         {
             Dictionary<(int, int), double> faiss = Faiss(peer, set, count, isQuick);
             using CpuBackend cpu = new(count);
-            double bandwidth = Peak.Read(count), peak = Peak.Fma(count);
+            using Workers workers = new(count);
+            using CpuMemory plain = new(PlainBytes);
+            new Span<byte>(plain.Pointer, (int)PlainBytes).Fill(1);
+            double bandwidth = Peak.Read(count, plain.Pointer, PlainBytes), peak = Peak.Fma(count);
             Console.WriteLine(string.Create(s_culture, $"\n{set}, {cpu.Name}; {bandwidth / 1e9:f1} GB/s, {peak / 1e9:f0} GFLOP/s"));
             Console.WriteLine($"{"storage",-9}{"scan",-6}{"queries",8}{"k",6}{"ms/query",10}{"GB/s",8}{"of read",9}{"of peak",9}"
                 + $"{"proven",8}{"cand.",8}{"faiss",10}{"ratio",7}");
@@ -66,27 +70,32 @@ internal static class FlatReport
                 FlatIndex index = store.CreateIndex(cpu);
                 foreach (int batch in batches)
                 {
-                    foreach (int k in depths) Line(index, storage, scan, queries.AsMemory(0, batch * dimensions), batch, k, bandwidth, peak, faiss);
+                    foreach (int k in depths) Line(index, storage, scan, queries.AsMemory(0, batch * dimensions), batch, k, workers, plain, bandwidth, peak, faiss);
                 }
             }
         }
     }
 
-    private static void Line(FlatIndex index, VectorStorage storage, ScanKind scan, ReadOnlyMemory<float> queries, int batch, int k, double bandwidth,
-        double peak, Dictionary<(int, int), double> faiss)
+    private static unsafe void Line(FlatIndex index, VectorStorage storage, ScanKind scan, ReadOnlyMemory<float> queries, int batch, int k, Workers workers, CpuMemory plain,
+        double bandwidth, double peak, Dictionary<(int, int), double> faiss)
     {
         SearchOptions options = new() { Scan = scan };
         SearchResults results = index.Search(queries.Span, k, options);
-        double seconds = Timing.Median(() => index.Search(queries.Span, k, options), batch > 256 ? 3 : 5);
+        void Search() => index.Search(queries.Span, k, options);
+        double seconds, ratio;
+        // What the memory gives changes with the neighbours of the machine: one query and a plain read in turn.
+        if (batch == 1) (seconds, _, ratio) = Timing.Pairs(Search, () => Peak.Read(workers, plain.Pointer, PlainBytes), 15);
+        else (seconds, ratio) = (Timing.Median(Search, batch > 256 ? 3 : 5), double.NaN);
         int size = storage == VectorStorage.Int8 || scan == ScanKind.Codes ? 1 : storage == VectorStorage.Float16 ? 2 : 4;
         double bytes = (double)index.Rows * index.Dimensions * size, flops = 2.0 * index.Rows * index.Dimensions * batch;
+        double share = batch == 1 ? ratio * bytes / PlainBytes : bytes / seconds / bandwidth;
         string proven = scan == ScanKind.Codes ? results.Proofs.Count(static p => p == SearchProof.Proven).ToString(s_culture) : "";
         string candidates = scan == ScanKind.Codes ? results.Candidates.Average().ToString("f0", s_culture) : "";
         string peer = faiss.TryGetValue((batch, k), out double theirs)
             ? string.Create(s_culture, $"{theirs,10:f3}{theirs / (seconds * 1e3 / batch),7:f2}")
             : $"{"-",10}{"-",7}";
         Console.WriteLine(string.Create(s_culture,
-            $"{storage,-9}{scan,-6}{batch,8}{k,6}{seconds * 1e3 / batch,10:f3}{bytes / seconds / 1e9,8:f1}{bytes / seconds / bandwidth,9:f3}")
+            $"{storage,-9}{scan,-6}{batch,8}{k,6}{seconds * 1e3 / batch,10:f3}{bytes / seconds / 1e9,8:f1}{share,9:f3}")
             + string.Create(s_culture, $"{flops / seconds / peak,9:f3}{proven,8}{candidates,8}{peer}"));
     }
 
