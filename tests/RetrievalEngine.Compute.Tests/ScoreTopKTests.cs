@@ -23,6 +23,8 @@ internal sealed class ScoreTopKTests(TestBackend backend)
             foreach (int queries in (int[])[1, 9, 40]) yield return new Case(queries, 700, 33, 50, dtype) { HasTerms = true };
             yield return new Case(12, 300, 40, 30, dtype) { HasTerms = true, HasScales = true };
             yield return new Case(150, 400, 80, 5, dtype);
+            // Rows that are scored in chunks.
+            yield return new Case(7, 131, 1090, 10, dtype);
         }
 
         // Queries that a CPU scans in integers, alone and in tiles, rows and widths that are no whole tiles and steps.

@@ -11,8 +11,8 @@ public sealed unsafe partial class CpuBackend
     // A pass reads all rows once: as many queries as are worth it, as long as what is collected for them stays small.
     private const long QueriesPerPass = 250, QueriesToWiden = 6, CandidateBytesPerPass = 64 << 20;
 
-    // Rows that stay in the level 2 cache while all queries of the pass meet them.
-    private const long RowBlockBytes = 192 << 10;
+    // Rows that stay in a level 2 cache of 1 MiB while all queries of the pass, which come from the level 3 cache, meet them.
+    private const long RowBlockBytes = 512 << 10;
 
     /// <inheritdoc/>
     public void ScoreTopK(Tensor queries, Tensor rows, Tensor rowScales, Tensor rowTerms, long firstRow, Tensor scores, Tensor indices, bool merge)
@@ -50,7 +50,7 @@ public sealed unsafe partial class CpuBackend
 
     private void ScorePass(ScorePlan plan)
     {
-        int rowsPerBlock = (int)Math.Clamp(RowBlockBytes / Math.Max(1, plan.D * sizeof(float)) / 16 * 16, 16, 256);
+        int rowsPerBlock = (int)Math.Clamp(Math.Min(RowBlockBytes / Math.Max(1, plan.D * sizeof(float)), plan.N / _workers.Count) / 16 * 16, 16, 256);
         int lanes = (int)Math.Min(_workers.Count, (plan.N + rowsPerBlock - 1) / rowsPerBlock);
         long prepared = DotKernel.PreparedFloats(plan.D);
         // F16 takes some steps to widen: once, where there are many queries.

@@ -14,6 +14,8 @@ namespace RetrievalEngine.Compute.Cpu.Gemm;
 internal static unsafe class DotKernel
 {
     private const int Lanes = 16, Step = 2 * Lanes, MostRows = 8, TileRows = 4, MostQueries = 5;
+    // What a tile needs of 1,024 elements stays in the level 1 cache.
+    private const int GroupRows = 64, ChunkSteps = 32, SumsOfTile = TileRows * MostQueries * Lanes;
     private const long Line = 64;
 
     // 2¹¹²
@@ -96,20 +98,38 @@ internal static unsafe class DotKernel
             return;
         }
 
-        long queryStride = PreparedFloats(d);
-        // Tiles of even width: 16 queries are four of 4, not three of 5 and one of 1.
-        int tiles = (queryCount + Queries - 1) / Queries;
+        // Tiles of even width: 16 queries are four of 4, not three of 5 and one of 1; and even chunks of long rows.
+        int tiles = (queryCount + Queries - 1) / Queries, step = RowsOfTile, group = Math.Min(rowCount, GroupRows);
+        long queryStride = PreparedFloats(d), steps = queryStride / Step, chunks = (steps + ChunkSteps - 1) / ChunkSteps, chunk = chunks <= 1 ? d : (steps + chunks - 1) / chunks * Step;
+        long share = Share(nextBytes, rowCount, step, tiles, steps);
         byte* end = next + nextBytes;
+        // The sums of a group's tiles, while there are chunks to come.
+        int kept = chunks <= 1 ? 0 : (group + step - 1) / step * SumsOfTile;
+        float* sums = stackalloc float[kept];
         for (int tile = 0; tile < tiles; tile++)
         {
-            int query = (int)((long)tile * queryCount / tiles), count = (int)((tile + 1L) * queryCount / tiles) - query, step = RowsOfTile;
-            long steps = queryStride / Step, share = Share(nextBytes, rowCount, step, tiles, steps);
+            int query = (int)((long)tile * queryCount / tiles), count = (int)((tile + 1L) * queryCount / tiles) - query;
             float* from = prepared + query * queryStride, to = scores + query * scoreStride;
-            for (int row = 0; row < rowCount; row += step)
+            for (int first = 0; first < rowCount; first += group)
             {
-                int present = Math.Min(step, rowCount - row);
-                Tile<TFormat>(rows + row * rowStride, rowStride, present, from, queryStride, count, d, to + row, scoreStride, next, next < end ? share : 0);
-                next += share * steps;
+                int behind = Math.Min(rowCount, first + group);
+                new Span<float>(sums, kept).Clear();
+                long at = 0;
+                do
+                {
+                    long elements = Math.Min(chunk, d - at);
+                    float* sum = kept == 0 ? null : sums;
+                    for (int row = first; row < behind; row += step)
+                    {
+                        Tile<TFormat>(rows + row * rowStride + at * TFormat.Size, rowStride, Math.Min(step, rowCount - row), from + at, queryStride, count, elements, sum,
+                            at + elements == d, to + row, scoreStride, next, next < end ? share : 0);
+                        next += share * PreparedFloats(elements) / Step;
+                        if (sum != null) sum += SumsOfTile;
+                    }
+
+                    at += elements;
+                }
+                while (at < d);
             }
         }
     }
@@ -229,21 +249,24 @@ internal static unsafe class DotKernel
         if (rows > 4) Store(s4, s5, s6, s7, rows - 4, scores + 4);
     }
 
-    private static void Tile<TFormat>(byte* row, long rowStride, int rows, float* query, long queryStride, int queries, long d, float* scores,
+    private static void Tile<TFormat>(byte* row, long rowStride, int rows, float* query, long queryStride, int queries, long d, float* sums, bool isLast, float* scores,
         long scoreStride, byte* next, long share)
         where TFormat : struct, IElementFormat
     {
-        if (!Avx512F.IsSupported) Tile<TFormat, N2, N2>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, next, share);
-        else if (queries == 2) Tile<TFormat, N4, N2>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, next, share);
-        else if (queries == 3) Tile<TFormat, N4, N3>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, next, share);
-        else if (queries == 4) Tile<TFormat, N4, N4>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, next, share);
-        else Tile<TFormat, N4, N5>(row, rowStride, rows, query, queryStride, d, scores, scoreStride, next, share);
+        if (!Avx512F.IsSupported) Tile<TFormat, N2, N2>(row, rowStride, rows, query, queryStride, d, sums, isLast, scores, scoreStride, next, share);
+        else if (queries == 2) Tile<TFormat, N4, N2>(row, rowStride, rows, query, queryStride, d, sums, isLast, scores, scoreStride, next, share);
+        else if (queries == 3) Tile<TFormat, N4, N3>(row, rowStride, rows, query, queryStride, d, sums, isLast, scores, scoreStride, next, share);
+        else if (queries == 4) Tile<TFormat, N4, N4>(row, rowStride, rows, query, queryStride, d, sums, isLast, scores, scoreStride, next, share);
+        else Tile<TFormat, N4, N5>(row, rowStride, rows, query, queryStride, d, sums, isLast, scores, scoreStride, next, share);
     }
 
-    /// <summary>Up to <typeparamref name="TRows"/> rows and <typeparamref name="TQueries"/> queries.</summary>
+    /// <summary>
+    /// Up to <typeparamref name="TRows"/> rows and <typeparamref name="TQueries"/> queries. Their sums go on from <paramref name="sums"/>, and stay there until
+    /// the last chunk.
+    /// </summary>
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Tile<TFormat, TRows, TQueries>(byte* row, long rowStride, int rows, float* query, long queryStride, long d, float* scores,
+    private static void Tile<TFormat, TRows, TQueries>(byte* row, long rowStride, int rows, float* query, long queryStride, long d, float* sums, bool isLast, float* scores,
         long scoreStride, byte* next, long share)
         where TFormat : struct, IElementFormat
         where TRows : struct, IConstant
@@ -257,6 +280,15 @@ internal static unsafe class DotKernel
         Vector512<float> a2 = default, b2 = default, c2 = default, e2 = default;
         Vector512<float> a3 = default, b3 = default, c3 = default, e3 = default;
         Vector512<float> a4 = default, b4 = default, c4 = default, e4 = default;
+        if (sums != null)
+        {
+            Load(sums, 0, ref a0, ref b0, ref c0, ref e0);
+            Load(sums, 1, ref a1, ref b1, ref c1, ref e1);
+            if (TQueries.Value > 2) Load(sums, 2, ref a2, ref b2, ref c2, ref e2);
+            if (TQueries.Value > 3) Load(sums, 3, ref a3, ref b3, ref c3, ref e3);
+            if (TQueries.Value > 4) Load(sums, 4, ref a4, ref b4, ref c4, ref e4);
+        }
+
         for (long end = (d - rest) * size; ;)
         {
             for (long p = 0; p < end; p += Step * size)
@@ -312,11 +344,41 @@ internal static unsafe class DotKernel
             (rest, share) = (0, 0);
         }
 
+        if (!isLast)
+        {
+            Keep(a0, b0, c0, e0, sums, 0);
+            Keep(a1, b1, c1, e1, sums, 1);
+            if (TQueries.Value > 2) Keep(a2, b2, c2, e2, sums, 2);
+            if (TQueries.Value > 3) Keep(a3, b3, c3, e3, sums, 3);
+            if (TQueries.Value > 4) Keep(a4, b4, c4, e4, sums, 4);
+            return;
+        }
+
         Store(a0, b0, c0, e0, rows, scores);
         Store(a1, b1, c1, e1, rows, scores + scoreStride);
         if (TQueries.Value > 2) Store(a2, b2, c2, e2, rows, scores + 2 * scoreStride);
         if (TQueries.Value > 3) Store(a3, b3, c3, e3, rows, scores + 3 * scoreStride);
         if (TQueries.Value > 4) Store(a4, b4, c4, e4, rows, scores + 4 * scoreStride);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Load(float* sums, int query, ref Vector512<float> a, ref Vector512<float> b, ref Vector512<float> c, ref Vector512<float> e)
+    {
+        float* from = sums + query * TileRows * Lanes;
+        a = Vector512.Load(from);
+        b = Vector512.Load(from + Lanes);
+        c = Vector512.Load(from + 2 * Lanes);
+        e = Vector512.Load(from + 3 * Lanes);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Keep(Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> e, float* sums, int query)
+    {
+        float* to = sums + query * TileRows * Lanes;
+        a.Store(to);
+        b.Store(to + Lanes);
+        c.Store(to + 2 * Lanes);
+        e.Store(to + 3 * Lanes);
     }
 
     /// <summary>Adds up the lanes of four sums and stores those of rows that are there.</summary>
