@@ -9,10 +9,12 @@ namespace RetrievalEngine.Compute.Cpu;
 public sealed unsafe partial class CpuBackend
 {
     // A pass reads all rows once: as many queries as are worth it, as long as what is collected for them stays small.
-    private const long QueriesPerPass = 250, QueriesToWiden = 6, CandidateBytesPerPass = 64 << 20;
+    private static readonly long QueriesPerPass = E("QPP",256); private const long CandidateBytesPerPass = 64 << 20;
+    private static readonly long QueriesToWiden = E("WIDEN", 6), QueriesToPack = E("PACK", 24);
+    private static long E(string n, long v) => long.TryParse(Environment.GetEnvironmentVariable(n), out long x) ? x : v;
 
     // Rows that stay in a level 2 cache of 1 MiB while all queries of the pass, which come from the level 3 cache, meet them.
-    private const long RowBlockBytes = 512 << 10;
+    private static readonly long RowBlockBytes = E("BLOCK", 512) << 10, DirectBytes = E("DIRECT", 256) << 10, PackedBytes = E("PACKED", 256) << 10, GroupBytes = E("GROUP", 24) << 10;
 
     /// <inheritdoc/>
     public void ScoreTopK(Tensor queries, Tensor rows, Tensor rowScales, Tensor rowTerms, long firstRow, Tensor scores, Tensor indices, bool merge)
@@ -50,25 +52,22 @@ public sealed unsafe partial class CpuBackend
 
     private void ScorePass(ScorePlan plan)
     {
-        int rowsPerBlock = (int)Math.Clamp(Math.Min(RowBlockBytes / Math.Max(1, plan.D * sizeof(float)), plan.N / _workers.Count) / 16 * 16, 16, 256);
-        int lanes = (int)Math.Min(_workers.Count, (plan.N + rowsPerBlock - 1) / rowsPerBlock);
-        long prepared = DotKernel.PreparedFloats(plan.D);
-        // F16 takes some steps to widen: once, where there are many queries.
-        long widened = plan.DType == DType.F16 && plan.Queries >= QueriesToWiden ? rowsPerBlock * prepared : 0;
-        if (plan.IsWhole && plan.Queries > 1) widened = rowsPerBlock * CodeScan.PreparedCount(plan.D) / 2;
-        long laneFloats = widened + (long)plan.Queries * rowsPerBlock;
+        ScoreLayout layout = new(plan, _workers.Count);
+        int rowsPerBlock = layout.RowsPerBlock, lanes = (int)Math.Min(_workers.Count, (plan.N + rowsPerBlock - 1) / rowsPerBlock);
         long lists = (long)lanes * plan.Queries, keys = lists * plan.Room;
-        using Scratch.Loan loan = _scratch.Rent(64 + (keys + lists) * sizeof(ulong) + lists * sizeof(Candidates) + 128
-            + (plan.Queries * (prepared + 1) + 15 + lanes * laneFloats) * sizeof(float));
+        using Scratch.Loan loan = _scratch.Rent(64 + (keys + lists) * sizeof(ulong) + lists * sizeof(Candidates) + 128 + (plan.Queries + 15) * sizeof(float)
+            + layout.QueryBytes + lanes * layout.LaneBytes);
         ulong* key = (ulong*)loan.Pointer, floors = key + keys;
         long* next = (long*)(floors + lists);
         Candidates* list = (Candidates*)(next + 8);
-        float* queries = (float*)(((nint)(list + lists) + 63) & ~63), units = queries + plan.Queries * prepared, room = units + (plan.Queries + 15) / 16 * 16;
+        byte* queries = (byte*)(((nint)(list + lists) + 63) & ~63), room = queries + layout.QueryBytes;
+        float* units = (float*)(room + lanes * layout.LaneBytes);
         for (int i = 0; i < plan.Queries; i++)
         {
             float* query = plan.QueryData + i * plan.D;
-            if (plan.IsWhole) CodeScan.Prepare(query, plan.D, (short*)queries + i * CodeScan.PreparedCount(plan.D), units + i);
-            else units[i] = DotKernel.Prepare(plan.DType, query, plan.D, queries + i * prepared);
+            byte* prepared = queries + i * layout.QueryStride;
+            long behind = plan.Queries * layout.Chunk;
+            units[i] = plan.IsWhole ? CodeScan.Prepare(query, plan.D, (short*)prepared, layout.Chunk, behind) : DotKernel.Prepare(plan.DType, query, plan.D, (float*)prepared, behind);
         }
 
         for (long i = 0; i < lists; i++)
@@ -81,8 +80,45 @@ public sealed unsafe partial class CpuBackend
 
         new Span<ulong>(floors, (int)lists).Clear();
         *next = 0;
-        _workers.Run(new ScoreJob(plan, lanes, queries, units, rowsPerBlock, widened, list, next, room, laneFloats), lanes);
+        _workers.Run(new ScoreJob(plan, layout, queries, units, list, next, room), lanes);
         _workers.Run(new MergeJob(plan, lanes, list), plan.Queries);
+    }
+
+    /// <summary>
+    /// How a pass goes through its rows: block after block, and where they are packed, chunk after chunk of a block's rows, so that a chunk stays in the level 2
+    /// cache while all queries meet it. Prepared queries are [chunk, query, elements].
+    /// </summary>
+    private readonly struct ScoreLayout
+    {
+        public ScoreLayout(ScorePlan plan, int threads)
+        {
+            Packs = plan.Queries > 1 && plan.Queries >= (plan.IsWhole ? 2 : plan.DType == DType.F16 ? QueriesToWiden : QueriesToPack);
+            Chunk = plan.IsWhole && Packs ? CodeScan.Chunk(plan.D) : plan.IsWhole ? Math.Max(1, CodeScan.PreparedCount(plan.D)) : DotKernel.Chunk(plan.D);
+            QueryStride = Chunk * (plan.IsWhole ? sizeof(short) : sizeof(float));
+            QueryBytes = Math.Max(1, (plan.D + Chunk - 1) / Chunk) * QueryStride * plan.Queries;
+            long rowBytes = Packs ? QueryStride : Math.Max(1, plan.D * sizeof(float)), bytes = Packs ? PackedBytes : plan.Queries == 1 ? RowBlockBytes : DirectBytes;
+            RowsPerBlock = (int)Math.Clamp(Math.Min(bytes / rowBytes, plan.N / threads) / 16 * 16, 16, 256);
+            PackedRows = Packs ? RowsPerBlock * QueryStride : 0;
+            LaneBytes = PackedRows + (long)plan.Queries * RowsPerBlock * sizeof(float);
+        }
+
+        /// <summary>Whether rows are widened or copied, where so many queries meet them that it does not count.</summary>
+        public bool Packs { get; }
+
+        /// <summary>Elements of a chunk.</summary>
+        public long Chunk { get; }
+
+        /// <summary>Bytes of a chunk of a query, or of a packed row.</summary>
+        public long QueryStride { get; }
+
+        public long QueryBytes { get; }
+
+        public int RowsPerBlock { get; }
+
+        /// <summary>Bytes of a block's packed rows.</summary>
+        public long PackedRows { get; }
+
+        public long LaneBytes { get; }
     }
 
     /// <summary>One pass: some queries, all rows.</summary>
@@ -121,69 +157,121 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <summary>A thread takes blocks of rows, the lower ones first, and collects candidates of its own.</summary>
-    private readonly struct ScoreJob(ScorePlan plan, int lanes, float* queries, float* units, int rowsPerBlock, long widened, Candidates* lists, long* next, float* room,
-        long laneFloats) : IJob
+    private readonly struct ScoreJob(ScorePlan plan, ScoreLayout layout, byte* queries, float* units, Candidates* lists, long* next, byte* room) : IJob
     {
         public void Run(int lane)
         {
-            float* block = room + lane * laneFloats, scores = block + widened;
+            byte* block = room + lane * layout.LaneBytes;
+            float* scores = (float*)(block + layout.PackedRows);
             Candidates* list = lists + (long)lane * plan.Queries;
-            for (long first = Take(); first < plan.N; first = Take())
+            for (long first = Take(), following; first < plan.N; first = following)
             {
-                int count = (int)Math.Min(rowsPerBlock, plan.N - first);
+                following = Take();
+                int count = (int)Math.Min(layout.RowsPerBlock, plan.N - first);
                 if (plan.Terms != null && AreExcluded(plan.Terms + first, count)) continue;
-                byte* rows = plan.Rows + first * plan.Stride, next = rows + (long)lanes * rowsPerBlock * plan.Stride;
-                switch (plan.DType)
+                byte* rows = plan.Rows + first * plan.Stride, after = plan.Rows + Math.Min(following, plan.N) * plan.Stride;
+                if (plan.IsWhole && !layout.Packs) CodeScan.Multiply((sbyte*)rows, plan.Stride, count, (short*)queries, plan.D, (int*)scores);
+                else if (plan.IsWhole) Pack<CodeTile>(rows, count, block, scores, after);
+                else if (layout.Packs) Pack<FloatTile<FloatF32>>(rows, count, block, scores, after);
+                else if (plan.DType == DType.F32) Multiply<FloatF32>(rows, count, scores, after);
+                else if (plan.DType == DType.BF16) Multiply<FloatBF16>(rows, count, scores, after);
+                else if (plan.DType == DType.F16) Multiply<FloatF16>(rows, count, scores, after);
+                else Multiply<FormatI8>(rows, count, scores, after);
+                for (int query = 0; query < plan.Queries; query++)
                 {
-                    case DType.F32:
-                        Multiply<FloatF32>(rows, plan.Stride, plan.D, count, scores, next);
-                        break;
-                    case DType.BF16:
-                        Multiply<FloatBF16>(rows, plan.Stride, plan.D, count, scores, next);
-                        break;
-                    case DType.I8 when plan.IsWhole:
-                        MultiplyWhole(rows, count, (short*)block, scores, next);
-                        break;
-                    case DType.F16 when widened > 0:
-                        long width = DotKernel.PreparedFloats(plan.D);
-                        for (int row = 0; row < count; row++) DotKernel.Widen<FloatF16>(rows + row * plan.Stride, plan.D, block + row * width);
-                        Multiply<FloatF32>((byte*)block, width * sizeof(float), width, count, scores, next);
-                        break;
-                    case DType.F16:
-                        Multiply<FloatF16>(rows, plan.Stride, plan.D, count, scores, next);
-                        break;
-                    default:
-                        Multiply<FormatI8>(rows, plan.Stride, plan.D, count, scores, next);
-                        break;
+                    float* some = scores + (long)query * layout.RowsPerBlock;
+                    Finish(some, units[query], count);
+                    Collect(list + query, some, first, count);
                 }
-
-                for (int query = 0; query < plan.Queries; query++) Collect(list + query, scores + (long)query * rowsPerBlock, first, count);
             }
         }
 
-        private long Take() => (Interlocked.Increment(ref *next) - 1) * rowsPerBlock;
+        private long Take() => (Interlocked.Increment(ref *next) - 1) * layout.RowsPerBlock;
 
-        private void Multiply<TFormat>(byte* rows, long stride, long d, int count, float* scores, byte* next)
+        /// <summary>Rows as they lie, a few at a time with all their elements, so that they stay in the level 1 cache while the queries meet them.</summary>
+        private void Multiply<TFormat>(byte* rows, int count, float* scores, byte* after)
             where TFormat : struct, IElementFormat
-        {
-            DotKernel.Multiply<TFormat>(rows, stride, count, queries, plan.Queries, d, scores, rowsPerBlock, next, count * plan.Stride);
-            for (int query = 0; query < plan.Queries; query++)
-            {
-                if (units[query] == 1) continue;
-                foreach (ref float score in new Span<float>(scores + (long)query * rowsPerBlock, count)) score *= units[query];
-            }
-        }
-
-        private void MultiplyWhole(byte* rows, int count, short* block, float* scores, byte* next)
         {
             if (plan.Queries == 1)
             {
-                CodeScan.Multiply((sbyte*)rows, plan.Stride, count, (short*)queries, units[0], plan.D, scores);
+                DotKernel.Multiply<TFormat>(rows, plan.Stride, count, (float*)queries, plan.D, scores);
                 return;
             }
 
-            CodeScan.Widen((sbyte*)rows, plan.Stride, count, plan.D, block);
-            CodeScan.Multiply(block, count, (short*)queries, units, plan.Queries, plan.D, scores, rowsPerBlock, next, count * plan.Stride);
+            int group = (int)Math.Clamp(GroupBytes / (layout.Chunk * TFormat.Size) / 4 * 4, 4, 256);
+            long chunks = Math.Max(1, (plan.D + layout.Chunk - 1) / layout.Chunk), tiles = TileScan.Tiles<FloatTile<TFormat>>(count, plan.Queries) * chunks;
+            Ahead ahead = new(after, 0, count * plan.Stride, 1, tiles, Math.Max(1, layout.Chunk / DotKernel.Step));
+            for (int row = 0; row < count; row += group)
+                for (long chunk = 0; chunk < chunks; chunk++)
+                    Multiply<FloatTile<TFormat>>(rows + row * plan.Stride + chunk * layout.Chunk * TFormat.Size, plan.Stride, Math.Min(group, count - row), chunk, scores + row, ref ahead);
+        }
+
+        /// <summary>Rows that are packed chunk after chunk.</summary>
+        private void Pack<TTile>(byte* rows, int count, byte* block, float* scores, byte* after)
+            where TTile : struct, ITile
+        {
+            long chunks = Math.Max(1, (plan.D + layout.Chunk - 1) / layout.Chunk), size = plan.DType.Size(), tiles = TileScan.Tiles<TTile>(count, plan.Queries);
+            for (long chunk = 0; chunk < chunks; chunk++)
+            {
+                long at = chunk * layout.Chunk, elements = Math.Min(layout.Chunk, plan.D - at), steps = Math.Max(1, elements / DotKernel.Step);
+                for (int row = 0; row < count; row++) Pack(rows + row * plan.Stride + at * size, elements, block + row * layout.QueryStride);
+                byte* behind = chunk + 1 < chunks ? rows + (at + layout.Chunk) * size : after;
+                Ahead ahead = chunks == 1 ? new(behind, 0, count * plan.Stride, 1, tiles, steps) : new(behind, plan.Stride, layout.Chunk * size, count, tiles, steps);
+                Multiply<TTile>(block, layout.QueryStride, count, chunk, scores, ref ahead);
+            }
+        }
+
+        private void Pack(byte* row, long elements, byte* packed)
+        {
+            switch (plan.DType)
+            {
+                case DType.F32:
+                    DotKernel.Widen<FloatF32>(row, elements, (float*)packed);
+                    break;
+                case DType.BF16:
+                    DotKernel.Widen<FloatBF16>(row, elements, (float*)packed);
+                    break;
+                case DType.F16:
+                    DotKernel.Widen<FloatF16>(row, elements, (float*)packed);
+                    break;
+                case DType.I8 when plan.IsWhole:
+                    CodeScan.Widen((sbyte*)row, elements, (short*)packed);
+                    break;
+                default:
+                    DotKernel.Widen<FormatI8>(row, elements, (float*)packed);
+                    break;
+            }
+        }
+
+        private void Multiply<TTile>(byte* rows, long stride, int count, long chunk, float* scores, ref Ahead ahead)
+            where TTile : struct, ITile
+        {
+            long elements = Math.Min(layout.Chunk, plan.D - chunk * layout.Chunk);
+            TileScan.Multiply<TTile>(
+                new Tile
+                {
+                    Row = rows,
+                    RowStride = stride,
+                    Rows = count,
+                    Query = queries + chunk * plan.Queries * layout.QueryStride,
+                    QueryStride = layout.QueryStride,
+                    Queries = plan.Queries,
+                    Elements = layout.Packs ? DotKernel.PreparedFloats(elements) : elements,
+                    Sums = (byte*)scores,
+                    SumStride = layout.RowsPerBlock,
+                    IsFirst = chunk == 0,
+                },
+                ref ahead);
+        }
+
+        /// <summary>Sums as scores: those in integers are converted, either are multiplied by the query's unit.</summary>
+        private void Finish(float* scores, float unit, int count)
+        {
+            if (!plan.IsWhole && unit == 1) return;
+            int i = 0;
+            for (; i <= count - 16; i += 16)
+                ((plan.IsWhole ? Vector512.ConvertToSingle(Vector512.Load((int*)scores + i)) : Vector512.Load(scores + i)) * unit).Store(scores + i);
+            for (; i < count; i++) scores[i] = (plan.IsWhole ? ((int*)scores)[i] : scores[i]) * unit;
         }
 
         private static bool AreExcluded(float* terms, int count)

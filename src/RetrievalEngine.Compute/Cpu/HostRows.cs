@@ -1,6 +1,6 @@
 using System;
 using System.Threading.Tasks;
-using RetrievalEngine.Compute.Cpu.Gemm;
+using RetrievalEngine.Compute.Cpu.Scan;
 
 namespace RetrievalEngine.Compute.Cpu;
 
@@ -33,21 +33,28 @@ public static unsafe class HostRows
         float* copy = (float*)copies.Pointer, units = copy + q * prepared;
         fixed (float* query = queries)
         {
-            for (long i = 0; i < q && !distance; i++) units[i] = DotKernel.Prepare(rows.DType, query + i * d, d, copy + i * prepared);
+            for (long i = 0; i < q && !distance; i++) units[i] = DotKernel.Prepare(rows.DType, query + i * d, d, copy + i * prepared, DotKernel.Chunk(d));
         }
 
         DType dtype = rows.DType;
         Parallel.For(0, q * tasks, task =>
         {
             long of = task / tasks, from = of * c + task % tasks * RowsPerTask, to = Math.Min(from + RowsPerTask, (of + 1) * c);
-            for (long i = from; i < to; i++)
+            long stride = d * dtype.Size();
+            for (long i = Next(from), next; i < to; i = next)
             {
+                next = Next(i + 1);
                 long row = indices[i] - firstRow;
-                if (row < 0 || row >= n) continue;
-                byte* at = data + row * d * dtype.Size();
+                byte* at = data + row * stride;
                 float scale = scales == null ? 1 : scales[row];
                 scores[i] = distance ? -(float)Distance(queries.AsSpan((int)(of * d), dimensions), at, dtype, scale)
-                    : scale * (units[of] * Product(copy + of * prepared, at, dtype, d));
+                    : scale * (units[of] * Product(at, next < to ? data + (indices[next] - firstRow) * stride : at, copy + of * prepared, dtype, d));
+            }
+
+            long Next(long i)
+            {
+                while (i < to && (indices[i] < firstRow || indices[i] - firstRow >= n)) i++;
+                return i;
             }
         });
     }
@@ -66,27 +73,14 @@ public static unsafe class HostRows
         if (rows.Memory is CpuMemory { IsMapped: true } memory) HostMemory.AdvisePages(memory.Pointer + rows.Offset, rows.Bytes, advice);
     }
 
-    private static float Product(float* query, byte* row, DType dtype, long d)
+    /// <summary>A row's product, while the row at <paramref name="next"/> is fetched.</summary>
+    private static float Product(byte* row, byte* next, float* query, DType dtype, long d) => dtype switch
     {
-        float score;
-        switch (dtype)
-        {
-            case DType.F32:
-                DotKernel.Multiply<FloatF32>(row, 0, 1, query, 1, d, &score, 1, next: null, nextBytes: 0);
-                break;
-            case DType.BF16:
-                DotKernel.Multiply<FloatBF16>(row, 0, 1, query, 1, d, &score, 1, next: null, nextBytes: 0);
-                break;
-            case DType.F16:
-                DotKernel.Multiply<FloatF16>(row, 0, 1, query, 1, d, &score, 1, next: null, nextBytes: 0);
-                break;
-            default:
-                DotKernel.Multiply<FormatI8>(row, 0, 1, query, 1, d, &score, 1, next: null, nextBytes: 0);
-                break;
-        }
-
-        return score;
-    }
+        DType.F32 => DotKernel.Multiply<FloatF32>(row, next, query, d),
+        DType.BF16 => DotKernel.Multiply<FloatBF16>(row, next, query, d),
+        DType.F16 => DotKernel.Multiply<FloatF16>(row, next, query, d),
+        _ => DotKernel.Multiply<FormatI8>(row, next, query, d),
+    };
 
     private static double Distance(ReadOnlySpan<float> query, byte* row, DType dtype, float scale)
     {

@@ -1,4 +1,5 @@
 using System;
+using RetrievalEngine.Compute.Cpu.Scan;
 
 namespace RetrievalEngine.Compute.Cpu.Gemm;
 
@@ -50,6 +51,6 @@ internal readonly unsafe struct RowProduct(Operand b, float* preparedA, float* c
         where TFormat : struct, IElementFormat
     {
         long stride = b.Stride * TFormat.Size;
-        DotKernel.Multiply<TFormat>(b.Data + first * stride, stride, count, preparedA, 1, k, products, RowsPerTask, next: null, nextBytes: 0);
+        DotKernel.Multiply<TFormat>(b.Data + first * stride, stride, count, preparedA, k, products);
     }
 }

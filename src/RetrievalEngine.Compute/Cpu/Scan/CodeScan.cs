@@ -12,44 +12,53 @@ namespace RetrievalEngine.Compute.Cpu.Scan;
 /// </summary>
 internal static unsafe class CodeScan
 {
-    private const int Step = 32, TileRows = 4, MostQueries = 5;
-    private const long Line = 64, Ahead = 6144;
+    /// <summary>Elements that are read together: a vector of the widened ones.</summary>
+    public const int Step = 32;
+
+    // What a tile needs of so many elements stays in the level 1 cache.
+    private const int TileRows = 4, MostElements = 2048;
+    private const long Ahead = 6144;
 
     /// <summary>Whether the machine has the instructions.</summary>
     public static bool IsSupported => Avx512BW.IsSupported;
 
+    /// <summary>Elements of each chunk of a product of several queries but the last one: whole steps.</summary>
+    public static long Chunk(long d) => DotKernel.Chunk(d, MostElements);
+
     /// <summary>Elements of a prepared query or row of <paramref name="d"/>: zeros up to a whole step.</summary>
     public static long PreparedCount(long d) => (d + Step - 1) / Step * Step;
 
-    /// <summary>Copies a query of <see cref="FixedPoint"/>, with zeros up to a whole step.</summary>
-    public static void Prepare(float* query, long d, short* prepared, float* unit)
+    /// <summary>
+    /// Copies a query of <see cref="FixedPoint"/>, with zeros up to a whole step; its chunks of <paramref name="chunk"/> elements are
+    /// <paramref name="chunkStride"/> apart. Gives the unit of its elements.
+    /// </summary>
+    public static float Prepare(float* query, long d, short* prepared, long chunk, long chunkStride)
     {
-        _ = FixedPoint.Is(new ReadOnlySpan<float>(query, (int)d), out *unit);
-        for (long i = 0; i < PreparedCount(d); i++) prepared[i] = i < d ? (short)(query[i] / *unit) : (short)0;
-    }
-
-    /// <summary>Rows as 16 bits, each <see cref="PreparedCount"/> elements.</summary>
-    public static void Widen(sbyte* rows, long stride, int count, long d, short* widened)
-    {
-        for (int row = 0; row < count; row++, rows += stride)
+        _ = FixedPoint.Is(new ReadOnlySpan<float>(query, (int)d), out float unit);
+        for (long at = 0; at < d; at += chunk, prepared += chunkStride)
         {
-            long i = 0;
-            for (; i <= d - Step; i += Step, widened += Step) Avx512BW.ConvertToVector512Int16(Vector256.Load(rows + i)).Store(widened);
-            if (i == d) continue;
-            new Span<short>(widened, Step).Clear();
-            for (int at = 0; i < d; i++, at++) widened[at] = rows[i];
-            widened += Step;
+            for (long i = 0; i < PreparedCount(Math.Min(chunk, d - at)); i++) prepared[i] = at + i < d ? (short)(query[at + i] / unit) : (short)0;
         }
+
+        return unit;
     }
 
-    /// <summary>scores [count] of one query; rows are <paramref name="stride"/> bytes apart and come from memory, one behind the other.</summary>
+    /// <summary>A row as 16 bits, with zeros up to a whole step.</summary>
+    public static void Widen(sbyte* row, long d, short* widened)
+    {
+        long i = 0;
+        for (; i <= d - Step; i += Step) Avx512BW.ConvertToVector512Int16(Vector256.Load(row + i)).Store(widened + i);
+        for (; i < PreparedCount(d); i++) widened[i] = i < d ? row[i] : (short)0;
+    }
+
+    /// <summary>sums [count] of one query; rows are <paramref name="stride"/> bytes apart and come from memory, one behind the other.</summary>
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Multiply(sbyte* rows, long stride, int count, short* query, float unit, long d, float* scores)
+    public static void Multiply(sbyte* rows, long stride, int count, short* query, long d, int* sums)
     {
         short* rest = stackalloc short[Step];
         long whole = d / (2 * Step) * (2 * Step);
-        Vector512<int>* sums = stackalloc Vector512<int>[TileRows];
+        Vector512<int>* lanes = stackalloc Vector512<int>[TileRows];
         for (int first = 0; first < count; first += TileRows)
         {
             int present = Math.Min(TileRows, count - first);
@@ -71,108 +80,22 @@ internal static unsafe class CodeScan
                     even += Avx512BW.MultiplyAddAdjacent(Vector512.Load(rest), Vector512.Load(query + p));
                 }
 
-                sums[i] = even + odd;
+                lanes[i] = even + odd;
             }
 
-            Store(sums[0], sums[1], sums[2], sums[3], present, unit, scores + first);
+            Store(lanes[0], lanes[1], lanes[2], lanes[3], present, sums + first, isFirst: true);
         }
     }
 
-    /// <summary>
-    /// scores [q · scoreStride + r] of several queries and widened rows. Meanwhile <paramref name="nextBytes"/> at <paramref name="next"/> are fetched for
-    /// a later call; any address will do.
-    /// </summary>
-    public static void Multiply(short* rows, int count, short* queries, float* units, int queryCount, long d, float* scores, long scoreStride, byte* next,
-        long nextBytes)
-    {
-        long width = PreparedCount(d), steps = width / Step;
-        int tiles = (queryCount + MostQueries - 1) / MostQueries;
-        byte* end = next + nextBytes;
-        long share = DotKernel.Share(nextBytes, count, TileRows, tiles, steps);
-        for (int tile = 0; tile < tiles; tile++)
-        {
-            int query = (int)((long)tile * queryCount / tiles), queriesOfTile = (int)((tile + 1L) * queryCount / tiles) - query;
-            for (int row = 0; row < count; row += TileRows)
-            {
-                Tile(rows + row * width, Math.Min(TileRows, count - row), queries + query * width, units + query, queriesOfTile, width,
-                    scores + query * scoreStride + row, scoreStride, next, next < end ? share : 0);
-                next += share * steps;
-            }
-        }
-    }
-
-    private static void Tile(short* row, int rows, short* query, float* units, int queries, long width, float* scores, long scoreStride, byte* next, long share)
-    {
-        switch (queries)
-        {
-            case 1:
-                Tile<N1>(row, rows, query, units, width, scores, scoreStride, next, share);
-                break;
-            case 2:
-                Tile<N2>(row, rows, query, units, width, scores, scoreStride, next, share);
-                break;
-            case 3:
-                Tile<N3>(row, rows, query, units, width, scores, scoreStride, next, share);
-                break;
-            case 4:
-                Tile<N4>(row, rows, query, units, width, scores, scoreStride, next, share);
-                break;
-            default:
-                Tile<N5>(row, rows, query, units, width, scores, scoreStride, next, share);
-                break;
-        }
-    }
-
-    /// <summary>Up to four rows and <typeparamref name="TQueries"/> queries.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Tile<TQueries>(short* row, int rows, short* query, float* units, long width, float* scores, long scoreStride, byte* next, long share)
-        where TQueries : struct, IConstant
-    {
-        short* row1 = row + Math.Min(1, rows - 1) * width, row2 = row + Math.Min(2, rows - 1) * width, row3 = row + (rows - 1) * width;
-        Vector512<int> a0 = default, b0 = default, c0 = default, e0 = default;
-        Vector512<int> a1 = default, b1 = default, c1 = default, e1 = default;
-        Vector512<int> a2 = default, b2 = default, c2 = default, e2 = default;
-        Vector512<int> a3 = default, b3 = default, c3 = default, e3 = default;
-        Vector512<int> a4 = default, b4 = default, c4 = default, e4 = default;
-        for (long p = 0; p < width; p += Step)
-        {
-            for (byte* behind = next + share; next < behind; next += Line) Sse.Prefetch1(next);
-            Vector512<short> r0 = Vector512.Load(row + p), r1 = Vector512.Load(row1 + p), r2 = Vector512.Load(row2 + p), r3 = Vector512.Load(row3 + p);
-            short* from = query + p;
-            Add(from, r0, r1, r2, r3, ref a0, ref b0, ref c0, ref e0);
-            if (TQueries.Value > 1) Add(from += width, r0, r1, r2, r3, ref a1, ref b1, ref c1, ref e1);
-            if (TQueries.Value > 2) Add(from += width, r0, r1, r2, r3, ref a2, ref b2, ref c2, ref e2);
-            if (TQueries.Value > 3) Add(from += width, r0, r1, r2, r3, ref a3, ref b3, ref c3, ref e3);
-            if (TQueries.Value > 4) Add(from + width, r0, r1, r2, r3, ref a4, ref b4, ref c4, ref e4);
-        }
-
-        Store(a0, b0, c0, e0, rows, units[0], scores);
-        if (TQueries.Value > 1) Store(a1, b1, c1, e1, rows, units[1], scores + scoreStride);
-        if (TQueries.Value > 2) Store(a2, b2, c2, e2, rows, units[2], scores + 2 * scoreStride);
-        if (TQueries.Value > 3) Store(a3, b3, c3, e3, rows, units[3], scores + 3 * scoreStride);
-        if (TQueries.Value > 4) Store(a4, b4, c4, e4, rows, units[4], scores + 4 * scoreStride);
-    }
-
+    /// <summary>Adds up the lanes of four sums and stores those of rows that are there, or adds them to what is there.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Add(short* query, Vector512<short> r0, Vector512<short> r1, Vector512<short> r2, Vector512<short> r3, ref Vector512<int> a,
-        ref Vector512<int> b, ref Vector512<int> c, ref Vector512<int> e)
-    {
-        Vector512<short> x = Vector512.Load(query);
-        a += Avx512BW.MultiplyAddAdjacent(r0, x);
-        b += Avx512BW.MultiplyAddAdjacent(r1, x);
-        c += Avx512BW.MultiplyAddAdjacent(r2, x);
-        e += Avx512BW.MultiplyAddAdjacent(r3, x);
-    }
-
-    /// <summary>Adds up the lanes of four sums and stores those of rows that are there, in the query's unit.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store(Vector512<int> a, Vector512<int> b, Vector512<int> c, Vector512<int> e, int rows, float unit, float* scores)
+    public static void Store(Vector512<int> a, Vector512<int> b, Vector512<int> c, Vector512<int> e, int rows, int* sums, bool isFirst)
     {
         Vector512<long> ab = (Avx512F.UnpackLow(a, b) + Avx512F.UnpackHigh(a, b)).AsInt64(), ce = (Avx512F.UnpackLow(c, e) + Avx512F.UnpackHigh(c, e)).AsInt64();
         Vector512<int> all = Avx512F.UnpackLow(ab, ce).AsInt32() + Avx512F.UnpackHigh(ab, ce).AsInt32();
         Vector256<int> half = all.GetLower() + all.GetUpper();
-        Vector128<float> sums = Vector128.ConvertToSingle(half.GetLower() + half.GetUpper()) * unit;
-        if (rows == TileRows) sums.Store(scores);
-        else for (int i = 0; i < rows; i++) scores[i] = sums[i];
+        Vector128<int> four = half.GetLower() + half.GetUpper();
+        if (rows == 4) (isFirst ? four : Vector128.Load(sums) + four).Store(sums);
+        else for (int i = 0; i < rows; i++) sums[i] = isFirst ? four[i] : sums[i] + four[i];
     }
 }

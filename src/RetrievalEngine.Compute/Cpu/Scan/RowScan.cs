@@ -12,18 +12,17 @@ namespace RetrievalEngine.Compute.Cpu.Scan;
 /// </summary>
 internal static unsafe class RowScan
 {
-    /// <summary>Most elements: 8 KiB of a query stay in a level 1 cache of 32 KiB through which rows are passing, 16 KiB do not.</summary>
-    public const long MostElements = 2048;
+    /// <summary>Bytes, half a small page, at whose end the processor's own prefetching begins anew; far ahead is worse for 16 bits.</summary>
+    public const int Ahead = 2048;
 
-    private const int Lanes = 16, Step = 2 * Lanes, Turn = 8 * Step, Group = 4, TwoLines = 128;
+    private const int Lanes = DotKernel.Lanes, Step = DotKernel.Step, Turn = 8 * Step, Group = 4, TwoLines = 128;
 
-    // Bytes, half a small page, at whose end the processor's own prefetching begins anew; far ahead is worse for 16 bits.
-    private const int Ahead = 2048;
-
-    /// <summary>scores [count]; rows are <paramref name="stride"/> bytes apart, the query is prepared.</summary>
+    /// <summary>
+    /// scores [count]; rows are <paramref name="stride"/> bytes apart, the query is prepared. Meanwhile what lies <paramref name="ahead"/> bytes behind is fetched.
+    /// </summary>
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Multiply<TFormat>(byte* rows, long stride, int count, float* query, long d, float* scores)
+    public static void Multiply<TFormat>(byte* rows, long stride, int count, float* query, long d, float* scores, long ahead)
         where TFormat : struct, IElementFormat
     {
         byte* rests = stackalloc byte[Step * sizeof(float)];
@@ -41,22 +40,22 @@ internal static unsafe class RowScan
                 float* at = query;
                 for (; at < turns; at += Turn, row += Turn * TFormat.Size)
                 {
-                    Add<TFormat>(row, at, 0, ref sum);
-                    Add<TFormat>(row, at, 1, ref sum);
-                    Add<TFormat>(row, at, 2, ref sum);
-                    Add<TFormat>(row, at, 3, ref sum);
-                    Add<TFormat>(row, at, 4, ref sum);
-                    Add<TFormat>(row, at, 5, ref sum);
-                    Add<TFormat>(row, at, 6, ref sum);
-                    Add<TFormat>(row, at, 7, ref sum);
+                    Add<TFormat>(row, ahead, at, 0, ref sum);
+                    Add<TFormat>(row, ahead, at, 1, ref sum);
+                    Add<TFormat>(row, ahead, at, 2, ref sum);
+                    Add<TFormat>(row, ahead, at, 3, ref sum);
+                    Add<TFormat>(row, ahead, at, 4, ref sum);
+                    Add<TFormat>(row, ahead, at, 5, ref sum);
+                    Add<TFormat>(row, ahead, at, 6, ref sum);
+                    Add<TFormat>(row, ahead, at, 7, ref sum);
                 }
 
-                for (; at < last; at += Step, row += Step * TFormat.Size) Add<TFormat>(row, at, 0, ref sum);
+                for (; at < last; at += Step, row += Step * TFormat.Size) Add<TFormat>(row, ahead, at, 0, ref sum);
                 if (rest > 0)
                 {
                     // No call here: it would cost the sum its register.
                     for (int b = 0; b < Step * TFormat.Size; b++) rests[b] = b < rest * TFormat.Size ? row[b] : (byte)0;
-                    Add<TFormat>(rests, last, 0, ref sum);
+                    Add<TFormat>(rests, ahead, last, 0, ref sum);
                 }
 
                 sums[i] = sum;
@@ -69,11 +68,11 @@ internal static unsafe class RowScan
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Add<TFormat>(byte* row, float* query, int step, ref Vector512<float> sum)
+    private static void Add<TFormat>(byte* row, long ahead, float* query, int step, ref Vector512<float> sum)
         where TFormat : struct, IElementFormat
     {
         TFormat.LoadPair(row + step * Step * TFormat.Size, out Vector512<float> a, out Vector512<float> b);
-        if (Sse.IsSupported && step * Step * TFormat.Size % TwoLines == 0) Sse.Prefetch1(row + step * Step * TFormat.Size + Ahead);
+        if (Sse.IsSupported && step * Step * TFormat.Size % TwoLines == 0) Sse.Prefetch1(row + step * Step * TFormat.Size + ahead);
         sum = Vector512.MultiplyAddEstimate(Vector512.Load(query + step * Step), a, sum);
         sum = Vector512.MultiplyAddEstimate(Vector512.Load(query + step * Step + Lanes), b, sum);
     }
