@@ -1,4 +1,5 @@
 using System;
+using System.Runtime.Intrinsics;
 using RetrievalEngine.Compute.Cpu.Scan;
 
 namespace RetrievalEngine.Compute;
@@ -9,7 +10,7 @@ namespace RetrievalEngine.Compute;
 /// </summary>
 public static class FixedPoint
 {
-    private const int Bits = 15;
+    private const int Bits = 15, Lanes = 16;
     private const float Largest = (1 << Bits) - 1;
     private const double LargestSum = (1 << 24) - 1;
 
@@ -29,9 +30,18 @@ public static class FixedPoint
     public static bool Is(ReadOnlySpan<float> vector, out float unit)
     {
         if (!TryFit(vector, LargestSum, out unit)) return false;
-        foreach (float x in vector)
+        // Products with a power of two are exact here, but for what is too small to be a multiple and does not vanish.
+        float scale = 1 / unit;
+        int i = 0;
+        for (; i <= vector.Length - Lanes; i += Lanes)
         {
-            if (x / unit != MathF.Truncate(x / unit)) return false;
+            Vector512<float> multiple = Vector512.Create(vector.Slice(i, Lanes)) * scale;
+            if (!Vector512.EqualsAll(multiple, Vector512.Truncate(multiple))) return false;
+        }
+
+        for (; i < vector.Length; i++)
+        {
+            if (vector[i] * scale != MathF.Truncate(vector[i] * scale)) return false;
         }
 
         return true;
@@ -42,10 +52,23 @@ public static class FixedPoint
     {
         float most = 0;
         double sum = 0;
-        foreach (float x in vector)
+        int i = 0;
+        Vector512<float> mosts = default;
+        Vector512<double> sums = default;
+        for (; i <= vector.Length - Lanes; i += Lanes)
         {
-            most = Math.Max(most, Math.Abs(x));
-            sum += Math.Abs(x);
+            Vector512<float> sizes = Vector512.Abs(Vector512.Create(vector.Slice(i, Lanes)));
+            mosts = Vector512.Max(mosts, sizes);
+            (Vector512<double> lower, Vector512<double> upper) = Vector512.Widen(sizes);
+            sums += lower + upper;
+        }
+
+        for (int lane = 0; lane < Lanes; lane++) most = Math.Max(most, mosts[lane]);
+        sum = Vector512.Sum(sums);
+        for (; i < vector.Length; i++)
+        {
+            most = Math.Max(most, Math.Abs(vector[i]));
+            sum += Math.Abs(vector[i]);
         }
 
         unit = 0;

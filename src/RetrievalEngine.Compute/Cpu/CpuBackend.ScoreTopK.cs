@@ -26,6 +26,15 @@ public sealed unsafe partial class CpuBackend
             indices.AsSpan<long>().Fill(-1);
         }
 
+        // The units of queries that are scanned in integers: each by itself, whatever others there are.
+        using Scratch.Loan loan = _scratch.Rent(q * sizeof(float));
+        float* units = (float*)loan.Pointer;
+        for (long query = 0; query < q; query++)
+        {
+            ReadOnlySpan<float> elements = new(Pointer<float>(queries) + query * d, checked((int)d));
+            units[query] = rows.DType == DType.I8 && CodeScan.IsSupported && FixedPoint.Is(elements, out float unit) ? unit : 0;
+        }
+
         // A candidate's row has 32 bits.
         for (long start = 0; start < n && k > 0 && q > 0; start += uint.MaxValue)
         {
@@ -36,19 +45,15 @@ public sealed unsafe partial class CpuBackend
             for (long query = 0, together; query < q; query += together)
             {
                 float* first = Pointer<float>(queries) + query * d;
-                bool isWhole = IsWhole(rows.DType, first, d);
-                for (together = 1; together < Math.Min(queriesPerPass, q - query) && IsWhole(rows.DType, first + together * d, d) == isWhole;) together++;
+                bool isWhole = units[query] > 0;
+                for (together = 1; together < Math.Min(queriesPerPass, q - query) && units[query + together] > 0 == isWhole;) together++;
                 ScorePass(new ScorePlan(
-                    first, (int)together, isWhole,
+                    first, (int)together, isWhole ? units + query : null,
                     Pointer<byte>(rows) + start * stride, stride, rows.DType, rowScales.IsEmpty ? null : Pointer<float>(rowScales) + start,
                     rowTerms.IsEmpty ? null : Pointer<float>(rowTerms) + start, count, d, firstRow + start, k, checked((int)room), Pointer<float>(scores) + query * k, Pointer<long>(indices) + query * k));
             }
         }
     }
-
-    /// <summary>Whether <see cref="CodeScan"/> scores a query: by itself alone, whatever others there are.</summary>
-    private static bool IsWhole(DType rows, float* query, long d) =>
-        rows == DType.I8 && CodeScan.IsSupported && FixedPoint.Is(new ReadOnlySpan<float>(query, checked((int)d)), out _);
 
     private void ScorePass(ScorePlan plan)
     {
@@ -67,7 +72,8 @@ public sealed unsafe partial class CpuBackend
             float* query = plan.QueryData + i * plan.D;
             byte* prepared = queries + i * layout.QueryStride;
             long behind = plan.Queries * layout.Chunk;
-            units[i] = plan.IsWhole ? CodeScan.Prepare(query, plan.D, (short*)prepared, layout.Chunk, behind) : DotKernel.Prepare(plan.DType, query, plan.D, (float*)prepared, behind);
+            if (plan.IsWhole) CodeScan.Prepare(query, units[i] = plan.WholeUnits[i], plan.D, (short*)prepared, layout.Chunk, behind);
+            else units[i] = DotKernel.Prepare(plan.DType, query, plan.D, (float*)prepared, behind);
         }
 
         for (long i = 0; i < lists; i++)
@@ -122,14 +128,17 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <summary>One pass: some queries, all rows.</summary>
-    private readonly struct ScorePlan(float* queries, int queryCount, bool isWhole, byte* rows, long stride, DType dtype, float* scales, float* terms, long n, long d, long firstRow,
+    private readonly struct ScorePlan(float* queries, int queryCount, float* wholeUnits, byte* rows, long stride, DType dtype, float* scales, float* terms, long n, long d, long firstRow,
         long k, int room, float* scores, long* indices)
     {
         public float* QueryData => queries;
 
         public int Queries => queryCount;
 
-        public bool IsWhole => isWhole;
+        /// <summary>The units of queries that are scanned in integers, or null.</summary>
+        public float* WholeUnits => wholeUnits;
+
+        public bool IsWhole => wholeUnits != null;
 
         public byte* Rows => rows;
 

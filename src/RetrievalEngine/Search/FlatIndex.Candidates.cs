@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Linq;
+using System.Threading.Tasks;
 using RetrievalEngine.Compute;
 using RetrievalEngine.Compute.Cpu;
 
@@ -91,7 +92,7 @@ public sealed partial class FlatIndex
                 }
 
                 List<int> left = [];
-                foreach (int[] some in open.Chunk(_index.QueriesTogether((int)m))) left.AddRange(some.Where(BoundAndScore(queries, lengths, some, (int)m, results)));
+                foreach (int[] some in open.Chunk(_index.QueriesTogether((int)m))) left.AddRange(BoundAndScore(queries, lengths, some, (int)m, results));
                 open = [.. left];
             }
 
@@ -111,8 +112,8 @@ public sealed partial class FlatIndex
             return results;
         }
 
-        /// <summary>Results of some queries from m candidates each; gives whether a query is still open.</summary>
-        private Func<int, bool> BoundAndScore(float[] queries, double[] lengths, int[] some, int m, SearchResults results)
+        /// <summary>Results of some queries from m candidates each; gives those that are still open.</summary>
+        private IEnumerable<int> BoundAndScore(float[] queries, double[] lengths, int[] some, int m, SearchResults results)
         {
             int dimensions = _index.Dimensions, k = results.K;
             float[] part = Of(queries, some), units = new float[part.Length], bounds = new float[some.Length * m], scores = new float[some.Length * m];
@@ -120,29 +121,32 @@ public sealed partial class FlatIndex
             long[] rows = new long[bounds.Length], wanted = new long[bounds.Length];
             Scan(_codes.Value, units, m, bounds, rows);
 
-            // First the k best by bounds, whose least score is one that the result must reach.
+            // First the k best by bounds, whose least score is one that the result must reach; then the others that may reach it.
+            int first = Math.Min(k, m);
             Array.Fill(wanted, -1);
-            for (int i = 0; i < some.Length; i++) rows.AsSpan(i * m, Math.Min(k, m)).CopyTo(wanted.AsSpan(i * m));
+            for (int i = 0; i < some.Length; i++) rows.AsSpan(i * m, first).CopyTo(wanted.AsSpan(i * m));
             Rescore(part, wanted, scores);
-            HashSet<int> open = [];
-            for (int i = 0; i < some.Length; i++)
+            Parallel.For(0, some.Length, i =>
             {
                 Span<long> mine = wanted.AsSpan(i * m, m);
                 float least = float.PositiveInfinity;
-                for (int at = 0; at < Math.Min(k, m) && mine[at] >= 0; at++) least = Math.Min(least, scores[i * m + at]);
-                for (int at = Math.Min(k, m); at < m && rows[i * m + at] >= 0 && !(Largest(i, at) < least); at++) mine[at] = rows[i * m + at];
-            }
+                for (int at = 0; at < first && mine[at] >= 0; at++) least = Math.Min(least, scores[i * m + at]);
+                for (int at = first; at < m && rows[i * m + at] >= 0 && !(Largest(i, at) < least); at++) mine[at] = rows[i * m + at];
+                mine[..first].Fill(-1);
+            });
 
             Rescore(part, wanted, scores);
-            for (int i = 0; i < some.Length; i++)
+            bool[] open = new bool[some.Length];
+            Parallel.For(0, some.Length, i =>
             {
                 int q = some[i];
-                results.Rank(q, scores.AsSpan(i * m, m), wanted.AsSpan(i * m, m), SearchProof.Proven);
+                Span<long> mine = wanted.AsSpan(i * m, m);
+                rows.AsSpan(i * m, first).CopyTo(mine);
+                results.Rank(q, scores.AsSpan(i * m, m), mine, SearchProof.Proven);
                 bool areAll = m == _index.Rows || rows[(i + 1) * m - 1] < 0;
-                if (!areAll && !(Largest(i, m - 1) < results.ScoresOf(q)[^1])) open.Add(q);
-            }
-
-            return open.Contains;
+                open[i] = !areAll && !(Largest(i, m - 1) < results.ScoresOf(q)[^1]);
+            });
+            return some.Where((_, i) => open[i]);
 
             double Largest(int i, int at) => ScanCodes.LargestScore(bounds[i * m + at], lengths[some[i]], dimensions);
         }

@@ -78,7 +78,12 @@ internal static class ScanCodes
     private static double Distance(ReadOnlySpan<float> query, double length, ReadOnlySpan<float> scaled)
     {
         double squares = 0;
-        for (int i = 0; i < query.Length; i++) squares += Math.Pow(scaled[i] - query[i] / length, 2);
+        for (int i = 0; i < query.Length; i++)
+        {
+            double difference = scaled[i] - query[i] / length;
+            squares += difference * difference;
+        }
+
         return Math.Sqrt(squares);
     }
 }

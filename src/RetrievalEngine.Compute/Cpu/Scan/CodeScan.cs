@@ -29,18 +29,16 @@ internal static unsafe class CodeScan
     public static long PreparedCount(long d) => (d + Step - 1) / Step * Step;
 
     /// <summary>
-    /// Copies a query of <see cref="FixedPoint"/>, with zeros up to a whole step; its chunks of <paramref name="chunk"/> elements are
-    /// <paramref name="chunkStride"/> apart. Gives the unit of its elements.
+    /// Copies a query of <see cref="FixedPoint"/> in <paramref name="unit"/>, with zeros up to a whole step; its chunks of <paramref name="chunk"/> elements are
+    /// <paramref name="chunkStride"/> apart.
     /// </summary>
-    public static float Prepare(float* query, long d, short* prepared, long chunk, long chunkStride)
+    public static void Prepare(float* query, float unit, long d, short* prepared, long chunk, long chunkStride)
     {
-        _ = FixedPoint.Is(new ReadOnlySpan<float>(query, (int)d), out float unit);
+        float scale = 1 / unit;
         for (long at = 0; at < d; at += chunk, prepared += chunkStride)
         {
-            for (long i = 0; i < PreparedCount(Math.Min(chunk, d - at)); i++) prepared[i] = at + i < d ? (short)(query[at + i] / unit) : (short)0;
+            for (long i = 0; i < PreparedCount(Math.Min(chunk, d - at)); i++) prepared[i] = at + i < d ? (short)(query[at + i] * scale) : (short)0;
         }
-
-        return unit;
     }
 
     /// <summary>A row as 16 bits, with zeros up to a whole step.</summary>
