@@ -1,7 +1,6 @@
 using System;
 using System.Runtime.Intrinsics;
 using System.Threading;
-using RetrievalEngine.Compute.Cpu.Gemm;
 using RetrievalEngine.Compute.Cpu.Scan;
 
 namespace RetrievalEngine.Compute.Cpu;
@@ -9,12 +8,10 @@ namespace RetrievalEngine.Compute.Cpu;
 public sealed unsafe partial class CpuBackend
 {
     // A pass reads all rows once: as many queries as are worth it, as long as what is collected for them stays small.
-    private static readonly long QueriesPerPass = E("QPP",256); private const long CandidateBytesPerPass = 64 << 20;
-    private static readonly long QueriesToWiden = E("WIDEN", 6), QueriesToPack = E("PACK", 24);
-    private static long E(string n, long v) => long.TryParse(Environment.GetEnvironmentVariable(n), out long x) ? x : v;
+    private const long QueriesPerPass = 256, CandidateBytesPerPass = 64 << 20;
 
     // Rows that stay in a level 2 cache of 1 MiB while all queries of the pass, which come from the level 3 cache, meet them.
-    private static readonly long RowBlockBytes = E("BLOCK", 512) << 10, DirectBytes = E("DIRECT", 256) << 10, PackedBytes = E("PACKED", 256) << 10, GroupBytes = E("GROUP", 24) << 10;
+    private const long RowBlockBytes = 512 << 10;
 
     /// <inheritdoc/>
     public void ScoreTopK(Tensor queries, Tensor rows, Tensor rowScales, Tensor rowTerms, long firstRow, Tensor scores, Tensor indices, bool merge)
@@ -91,39 +88,39 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <summary>
-    /// How a pass goes through its rows: block after block, and where they are packed, chunk after chunk of a block's rows, so that a chunk stays in the level 2
-    /// cache while all queries meet it. Prepared queries are [chunk, query, elements].
+    /// How a pass goes through its rows: block after block, and all queries chunk after chunk, which lie as [chunk, query, elements]. Signed bytes that several
+    /// queries meet in integers are widened first.
     /// </summary>
     private readonly struct ScoreLayout
     {
         public ScoreLayout(ScorePlan plan, int threads)
         {
-            Packs = plan.Queries > 1 && plan.Queries >= (plan.IsWhole ? 2 : plan.DType == DType.F16 ? QueriesToWiden : QueriesToPack);
-            Chunk = plan.IsWhole && Packs ? CodeScan.Chunk(plan.D) : plan.IsWhole ? Math.Max(1, CodeScan.PreparedCount(plan.D)) : DotKernel.Chunk(plan.D);
+            bool widens = plan.IsWhole && plan.Queries > 1;
+            Chunk = widens ? CodeScan.Chunk(plan.D) : plan.IsWhole ? Math.Max(1, CodeScan.PreparedCount(plan.D)) : DotKernel.Chunk(plan.D);
+            Chunks = Math.Max(1, (plan.D + Chunk - 1) / Chunk);
             QueryStride = Chunk * (plan.IsWhole ? sizeof(short) : sizeof(float));
-            QueryBytes = Math.Max(1, (plan.D + Chunk - 1) / Chunk) * QueryStride * plan.Queries;
-            long rowBytes = Packs ? QueryStride : Math.Max(1, plan.D * sizeof(float)), bytes = Packs ? PackedBytes : plan.Queries == 1 ? RowBlockBytes : DirectBytes;
-            RowsPerBlock = (int)Math.Clamp(Math.Min(bytes / rowBytes, plan.N / threads) / 16 * 16, 16, 256);
-            PackedRows = Packs ? RowsPerBlock * QueryStride : 0;
-            LaneBytes = PackedRows + (long)plan.Queries * RowsPerBlock * sizeof(float);
+            QueryBytes = Chunks * plan.Queries * QueryStride;
+            long rowBytes = widens ? QueryStride : Math.Max(1, plan.D * sizeof(float));
+            RowsPerBlock = (int)Math.Clamp(Math.Min(RowBlockBytes / rowBytes, plan.N / threads) / 16 * 16, 16, 256);
+            WidenedBytes = widens ? RowsPerBlock * QueryStride : 0;
+            LaneBytes = WidenedBytes + (long)plan.Queries * RowsPerBlock * sizeof(float);
         }
-
-        /// <summary>Whether rows are widened or copied, where so many queries meet them that it does not count.</summary>
-        public bool Packs { get; }
 
         /// <summary>Elements of a chunk.</summary>
         public long Chunk { get; }
 
-        /// <summary>Bytes of a chunk of a query, or of a packed row.</summary>
+        public long Chunks { get; }
+
+        /// <summary>Bytes of a query's chunk, and of a widened row's.</summary>
         public long QueryStride { get; }
 
         public long QueryBytes { get; }
 
         public int RowsPerBlock { get; }
 
-        /// <summary>Bytes of a block's packed rows.</summary>
-        public long PackedRows { get; }
+        public long WidenedBytes { get; }
 
+        /// <summary>Bytes of a thread: widened rows and the sums [query, row] of a block.</summary>
         public long LaneBytes { get; }
     }
 
@@ -170,8 +167,8 @@ public sealed unsafe partial class CpuBackend
     {
         public void Run(int lane)
         {
-            byte* block = room + lane * layout.LaneBytes;
-            float* scores = (float*)(block + layout.PackedRows);
+            byte* widened = room + lane * layout.LaneBytes;
+            float* scores = (float*)(widened + layout.WidenedBytes);
             Candidates* list = lists + (long)lane * plan.Queries;
             for (long first = Take(), following; first < plan.N; first = following)
             {
@@ -179,13 +176,25 @@ public sealed unsafe partial class CpuBackend
                 int count = (int)Math.Min(layout.RowsPerBlock, plan.N - first);
                 if (plan.Terms != null && AreExcluded(plan.Terms + first, count)) continue;
                 byte* rows = plan.Rows + first * plan.Stride, after = plan.Rows + Math.Min(following, plan.N) * plan.Stride;
-                if (plan.IsWhole && !layout.Packs) CodeScan.Multiply((sbyte*)rows, plan.Stride, count, (short*)queries, plan.D, (int*)scores);
-                else if (plan.IsWhole) Pack<CodeTile>(rows, count, block, scores, after);
-                else if (layout.Packs) Pack<FloatTile<FloatF32>>(rows, count, block, scores, after);
-                else if (plan.DType == DType.F32) Multiply<FloatF32>(rows, count, scores, after);
-                else if (plan.DType == DType.BF16) Multiply<FloatBF16>(rows, count, scores, after);
-                else if (plan.DType == DType.F16) Multiply<FloatF16>(rows, count, scores, after);
-                else Multiply<FormatI8>(rows, count, scores, after);
+                switch (plan.DType)
+                {
+                    case DType.F32:
+                        Multiply<FloatF32>(rows, count, scores, after);
+                        break;
+                    case DType.BF16:
+                        Multiply<FloatBF16>(rows, count, scores, after);
+                        break;
+                    case DType.F16:
+                        Multiply<FloatF16>(rows, count, scores, after);
+                        break;
+                    case DType.I8 when plan.IsWhole:
+                        MultiplyWhole(rows, count, widened, scores, after);
+                        break;
+                    default:
+                        Multiply<FormatI8>(rows, count, scores, after);
+                        break;
+                }
+
                 for (int query = 0; query < plan.Queries; query++)
                 {
                     float* some = scores + (long)query * layout.RowsPerBlock;
@@ -197,7 +206,6 @@ public sealed unsafe partial class CpuBackend
 
         private long Take() => (Interlocked.Increment(ref *next) - 1) * layout.RowsPerBlock;
 
-        /// <summary>Rows as they lie, a few at a time with all their elements, so that they stay in the level 1 cache while the queries meet them.</summary>
         private void Multiply<TFormat>(byte* rows, int count, float* scores, byte* after)
             where TFormat : struct, IElementFormat
         {
@@ -207,55 +215,34 @@ public sealed unsafe partial class CpuBackend
                 return;
             }
 
-            int group = (int)Math.Clamp(GroupBytes / (layout.Chunk * TFormat.Size) / 4 * 4, 4, 256);
-            long chunks = Math.Max(1, (plan.D + layout.Chunk - 1) / layout.Chunk), tiles = TileScan.Tiles<FloatTile<TFormat>>(count, plan.Queries) * chunks;
-            Ahead ahead = new(after, 0, count * plan.Stride, 1, tiles, Math.Max(1, layout.Chunk / DotKernel.Step));
-            for (int row = 0; row < count; row += group)
-                for (long chunk = 0; chunk < chunks; chunk++)
-                    Multiply<FloatTile<TFormat>>(rows + row * plan.Stride + chunk * layout.Chunk * TFormat.Size, plan.Stride, Math.Min(group, count - row), chunk, scores + row, ref ahead);
-        }
-
-        /// <summary>Rows that are packed chunk after chunk.</summary>
-        private void Pack<TTile>(byte* rows, int count, byte* block, float* scores, byte* after)
-            where TTile : struct, ITile
-        {
-            long chunks = Math.Max(1, (plan.D + layout.Chunk - 1) / layout.Chunk), size = plan.DType.Size(), tiles = TileScan.Tiles<TTile>(count, plan.Queries);
-            for (long chunk = 0; chunk < chunks; chunk++)
+            Ahead ahead = new(after, count * plan.Stride, layout.Chunks * TileScan.Tiles<FloatTile<TFormat>>(count, plan.Queries), layout.Chunk / DotKernel.Step);
+            for (long chunk = 0; chunk < layout.Chunks; chunk++)
             {
-                long at = chunk * layout.Chunk, elements = Math.Min(layout.Chunk, plan.D - at), steps = Math.Max(1, elements / DotKernel.Step);
-                for (int row = 0; row < count; row++) Pack(rows + row * plan.Stride + at * size, elements, block + row * layout.QueryStride);
-                byte* behind = chunk + 1 < chunks ? rows + (at + layout.Chunk) * size : after;
-                Ahead ahead = chunks == 1 ? new(behind, 0, count * plan.Stride, 1, tiles, steps) : new(behind, plan.Stride, layout.Chunk * size, count, tiles, steps);
-                Multiply<TTile>(block, layout.QueryStride, count, chunk, scores, ref ahead);
+                long at = chunk * layout.Chunk;
+                Multiply<FloatTile<TFormat>>(rows + at * TFormat.Size, plan.Stride, count, chunk, Math.Min(layout.Chunk, plan.D - at), scores, ref ahead);
             }
         }
 
-        private void Pack(byte* row, long elements, byte* packed)
+        private void MultiplyWhole(byte* rows, int count, byte* widened, float* scores, byte* after)
         {
-            switch (plan.DType)
+            if (plan.Queries == 1)
             {
-                case DType.F32:
-                    DotKernel.Widen<FloatF32>(row, elements, (float*)packed);
-                    break;
-                case DType.BF16:
-                    DotKernel.Widen<FloatBF16>(row, elements, (float*)packed);
-                    break;
-                case DType.F16:
-                    DotKernel.Widen<FloatF16>(row, elements, (float*)packed);
-                    break;
-                case DType.I8 when plan.IsWhole:
-                    CodeScan.Widen((sbyte*)row, elements, (short*)packed);
-                    break;
-                default:
-                    DotKernel.Widen<FormatI8>(row, elements, (float*)packed);
-                    break;
+                CodeScan.Multiply((sbyte*)rows, plan.Stride, count, (short*)queries, plan.D, (int*)scores);
+                return;
+            }
+
+            Ahead ahead = new(after, count * plan.Stride, layout.Chunks * TileScan.Tiles<CodeTile>(count, plan.Queries), layout.Chunk / CodeScan.Step);
+            for (long chunk = 0; chunk < layout.Chunks; chunk++)
+            {
+                long at = chunk * layout.Chunk, elements = Math.Min(layout.Chunk, plan.D - at);
+                for (int row = 0; row < count; row++) CodeScan.Widen((sbyte*)rows + row * plan.Stride + at, elements, (short*)(widened + row * layout.QueryStride));
+                Multiply<CodeTile>(widened, layout.QueryStride, count, chunk, CodeScan.PreparedCount(elements), scores, ref ahead);
             }
         }
 
-        private void Multiply<TTile>(byte* rows, long stride, int count, long chunk, float* scores, ref Ahead ahead)
+        private void Multiply<TTile>(byte* rows, long stride, int count, long chunk, long elements, float* scores, ref Ahead ahead)
             where TTile : struct, ITile
         {
-            long elements = Math.Min(layout.Chunk, plan.D - chunk * layout.Chunk);
             TileScan.Multiply<TTile>(
                 new Tile
                 {
@@ -265,7 +252,7 @@ public sealed unsafe partial class CpuBackend
                     Query = queries + chunk * plan.Queries * layout.QueryStride,
                     QueryStride = layout.QueryStride,
                     Queries = plan.Queries,
-                    Elements = layout.Packs ? DotKernel.PreparedFloats(elements) : elements,
+                    Elements = elements,
                     Sums = (byte*)scores,
                     SumStride = layout.RowsPerBlock,
                     IsFirst = chunk == 0,

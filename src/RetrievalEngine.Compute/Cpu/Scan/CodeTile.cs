@@ -12,12 +12,6 @@ internal readonly unsafe struct CodeTile : ITile
     private const int Step = CodeScan.Step, Line = 64;
 
     /// <inheritdoc/>
-    public static int RowSize => sizeof(short);
-
-    /// <inheritdoc/>
-    public static int QuerySize => sizeof(short);
-
-    /// <inheritdoc/>
     public static int Rows => 4;
 
     /// <inheritdoc/>

@@ -75,16 +75,6 @@ internal static unsafe class DotKernel
         return unit;
     }
 
-    /// <summary>Writes a row as float32 rows lie that meet the same prepared queries: <see cref="PreparedFloats"/> floats.</summary>
-    public static void Widen<TFormat>(byte* row, long d, float* widened)
-        where TFormat : struct, IElementFormat
-    {
-        byte* rests = stackalloc byte[Step * sizeof(float)];
-        int rest = CopyRests<TFormat>(row, 0, 1, 1, d, rests);
-        for (float* last = widened + (d - rest); widened < last; widened += Step, row += Step * TFormat.Size) StorePair<TFormat>(row, widened);
-        if (rest > 0) StorePair<TFormat>(rests, widened);
-    }
-
     /// <summary>
     /// scores [r] = row r · query over <paramref name="d"/> elements. Rows are <paramref name="stride"/> bytes apart, come from memory one behind the other, and
     /// go on behind the last.
@@ -137,15 +127,6 @@ internal static unsafe class DotKernel
         second.Store(both + Lanes);
         for (int i = 0; i < Lanes; i++) picked[i] = both[2 * i + start];
         return Vector512.Load(picked);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void StorePair<TFormat>(byte* source, float* destination)
-        where TFormat : struct, IElementFormat
-    {
-        TFormat.LoadPair(source, out Vector512<float> first, out Vector512<float> second);
-        first.Store(destination);
-        second.Store(destination + Lanes);
     }
 
     /// <summary>Adds up the lanes of four sums and stores those of rows that are there, or adds them to what is there.</summary>

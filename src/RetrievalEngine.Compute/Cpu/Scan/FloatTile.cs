@@ -13,12 +13,6 @@ internal readonly unsafe struct FloatTile<TFormat> : ITile
     private const int TileRows = 4, Step = DotKernel.Step, Lanes = DotKernel.Lanes, Line = 64;
 
     /// <inheritdoc/>
-    public static int RowSize => TFormat.Size;
-
-    /// <inheritdoc/>
-    public static int QuerySize => sizeof(float);
-
-    /// <inheritdoc/>
     public static int Rows => Avx512F.IsSupported ? TileRows : 2;
 
     /// <inheritdoc/>
@@ -27,7 +21,8 @@ internal readonly unsafe struct FloatTile<TFormat> : ITile
     /// <inheritdoc/>
     public static void Multiply(in Tile tile)
     {
-        if (!Avx512F.IsSupported) Multiply<N2, N2>(tile);
+        if (tile.Queries == 1) Multiply<N2, N1>(tile);
+        else if (!Avx512F.IsSupported) Multiply<N2, N2>(tile);
         else if (tile.Queries == 2) Multiply<N4, N2>(tile);
         else if (tile.Queries == 3) Multiply<N4, N3>(tile);
         else if (tile.Queries == 4) Multiply<N4, N4>(tile);
@@ -66,6 +61,7 @@ internal readonly unsafe struct FloatTile<TFormat> : ITile
                 b0 = Vector512.MultiplyAddEstimate(u1, y, Vector512.MultiplyAddEstimate(r1, x, b0));
                 if (TRows.Value > 2) c0 = Vector512.MultiplyAddEstimate(u2, y, Vector512.MultiplyAddEstimate(r2, x, c0));
                 if (TRows.Value > 2) e0 = Vector512.MultiplyAddEstimate(u3, y, Vector512.MultiplyAddEstimate(r3, x, e0));
+                if (TQueries.Value <= 1) continue;
                 (x, y) = (Vector512.Load((float*)(query + stride)), Vector512.Load((float*)(query + stride) + Lanes));
                 a1 = Vector512.MultiplyAddEstimate(u0, y, Vector512.MultiplyAddEstimate(r0, x, a1));
                 b1 = Vector512.MultiplyAddEstimate(u1, y, Vector512.MultiplyAddEstimate(r1, x, b1));
@@ -100,7 +96,7 @@ internal readonly unsafe struct FloatTile<TFormat> : ITile
 
         float* scores = (float*)tile.Sums;
         DotKernel.Store(a0, b0, c0, e0, rows, scores, tile.IsFirst);
-        DotKernel.Store(a1, b1, c1, e1, rows, scores += tile.SumStride, tile.IsFirst);
+        if (TQueries.Value > 1) DotKernel.Store(a1, b1, c1, e1, rows, scores += tile.SumStride, tile.IsFirst);
         if (TQueries.Value > 2) DotKernel.Store(a2, b2, c2, e2, rows, scores += tile.SumStride, tile.IsFirst);
         if (TQueries.Value > 3) DotKernel.Store(a3, b3, c3, e3, rows, scores += tile.SumStride, tile.IsFirst);
         if (TQueries.Value > 4) DotKernel.Store(a4, b4, c4, e4, rows, scores + tile.SumStride, tile.IsFirst);

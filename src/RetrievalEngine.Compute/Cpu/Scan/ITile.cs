@@ -3,12 +3,6 @@ namespace RetrievalEngine.Compute.Cpu.Scan;
 /// <summary>Inner products of as many rows and queries as there are registers for their sums.</summary>
 internal interface ITile
 {
-    /// <summary>Bytes of a row's element.</summary>
-    static abstract int RowSize { get; }
-
-    /// <summary>Bytes of a query's element.</summary>
-    static abstract int QuerySize { get; }
-
     /// <summary>Rows of a tile.</summary>
     static abstract int Rows { get; }
 

@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
-using RetrievalEngine.Compute.Cpu.Gemm;
 
 namespace RetrievalEngine.Compute.Cpu.Scan;
 
