@@ -211,7 +211,7 @@ public sealed unsafe partial class CpuBackend
         {
             if (plan.Queries == 1)
             {
-                DotKernel.Multiply<TFormat>(rows, plan.Stride, count, (float*)queries, plan.D, scores);
+                DotKernel.Multiply<TFormat>(rows, plan.Stride, count, (float*)queries, plan.D, layout.Chunk, scores);
                 return;
             }
 

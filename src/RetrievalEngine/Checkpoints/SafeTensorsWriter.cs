@@ -10,27 +10,31 @@ using RetrievalEngine.Compute;
 namespace RetrievalEngine.Checkpoints;
 
 /// <summary>
-/// Writes safetensors files. Tensors of whole cache lines come first and begin at one, for which the header is padded with spaces: a vector of 64 bytes that lies in
-/// two lines takes two loads. Among themselves, and behind them, wider types come first, then names decide, as the reference implementation has it, so that every
-/// tensor is aligned to its element. The same tensors and metadata give the same bytes.
+/// Writes safetensors files as the reference implementation lays them out: wider types first, then by name, so that every tensor is aligned to its
+/// element; the header padded with spaces to 8 bytes. The same tensors and metadata give the same bytes.
 /// </summary>
 public static class SafeTensorsWriter
 {
-    private const int Line = 64;
+    private const int Word = 8, Line = 64;
 
     /// <summary>Writes <paramref name="path"/>; a file of that name is replaced in one step when all bytes are on the disk.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="tensors">Of different names.</param>
+    /// <param name="metadata">What the header says beside them.</param>
+    /// <param name="atLines">For rows that are scanned where they lie: tensors of whole cache lines come first and begin at one, since a vector of 64 bytes in two
+    /// lines takes two loads. Any reader of the format reads it.</param>
     /// <exception cref="InputException">It cannot be written; what was there before is as it was.</exception>
-    public static void Write(string path, IReadOnlyCollection<TensorSource> tensors, IReadOnlyDictionary<string, string>? metadata = null)
+    public static void Write(string path, IReadOnlyCollection<TensorSource> tensors, IReadOnlyDictionary<string, string>? metadata = null, bool atLines = false)
     {
         ArgumentNullException.ThrowIfNull(tensors);
-        TensorSource[] sorted = [.. tensors.OrderBy(t => t.Bytes % Line != 0).ThenByDescending(t => t.DType.Size()).ThenBy(t => t.Name, StringComparer.Ordinal)];
+        TensorSource[] sorted = [.. tensors.OrderBy(t => atLines && t.Bytes % Line != 0).ThenByDescending(t => t.DType.Size()).ThenBy(t => t.Name, StringComparer.Ordinal)];
         HashSet<string> names = new(StringComparer.Ordinal);
         foreach (TensorSource tensor in sorted)
         {
             if (!names.Add(tensor.Name)) throw new ArgumentException($"two tensors are named {tensor.Name}");
         }
 
-        byte[] header = Header(sorted, metadata);
+        byte[] header = Header(sorted, metadata, atLines ? Line : Word);
         AtomicFile.Write(path, stream =>
         {
             stream.Write(header);
@@ -45,7 +49,7 @@ public static class SafeTensorsWriter
         });
     }
 
-    private static byte[] Header(TensorSource[] tensors, IReadOnlyDictionary<string, string>? metadata)
+    private static byte[] Header(TensorSource[] tensors, IReadOnlyDictionary<string, string>? metadata, int unit)
     {
         ArrayBufferWriter<byte> json = new();
         using (Utf8JsonWriter writer = new(json, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
@@ -76,7 +80,7 @@ public static class SafeTensorsWriter
             writer.WriteEndObject();
         }
 
-        byte[] header = new byte[(sizeof(ulong) + json.WrittenCount + Line - 1) / Line * Line];
+        byte[] header = new byte[(sizeof(ulong) + json.WrittenCount + unit - 1) / unit * unit];
         BinaryPrimitives.WriteUInt64LittleEndian(header, (ulong)(header.Length - sizeof(ulong)));
         json.WrittenSpan.CopyTo(header.AsSpan(sizeof(ulong)));
         header.AsSpan(sizeof(ulong) + json.WrittenCount).Fill((byte)' ');

@@ -99,7 +99,7 @@ public sealed class EmbeddingWriter : IDisposable
         string vectorsPath = Path.Combine(_folder, vectorsFile), idsPath = Path.Combine(_folder, idsFile);
         Shape shape = new(ids.Count, Manifest.Contract.Dimensions);
         SafeTensorsWriter.Write(
-            vectorsPath, [new TensorSource(EmbeddingManifest.TensorName, Manifest.DType, shape, stream => WriteRows(shape, vectors, stream))]);
+            vectorsPath, [new TensorSource(EmbeddingManifest.TensorName, Manifest.DType, shape, stream => WriteRows(shape, vectors, stream))], atLines: true);
         AtomicFile.Write(idsPath, stream => IdFile.Write(ids, stream));
         EmbeddingShard shard =
             new(vectorsFile, idsFile, ids.Count, ContentHash.OfFile(vectorsPath), ContentHash.OfFile(idsPath), tokens, truncated, empty);

@@ -259,7 +259,7 @@ public sealed class IndexWriter : IDisposable
             tensors.Add(TensorSource.FromFloat32(IndexManifest.CodeErrorsTensor, new Shape(rows), codeErrors));
         }
 
-        SafeTensorsWriter.Write(vectorsPath, tensors);
+        SafeTensorsWriter.Write(vectorsPath, tensors, atLines: true);
         AtomicFile.Write(idsPath, stream => IdFile.Write(Enumerable.Range(0, rows).Select(row => id(first + row)), stream));
         _shards.Add(new IndexShard(vectorsFile, idsFile, rows, ContentHash.OfFile(vectorsPath), ContentHash.OfFile(idsPath)));
 

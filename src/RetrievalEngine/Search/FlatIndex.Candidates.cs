@@ -17,7 +17,7 @@ public sealed partial class FlatIndex
 
         // Codes pay where memory is the limit, for as many queries as share the reading, for more only in integers. A query's candidates cost as much as what codes
         // save it on so many rows for each result: the more queries share the reading, the less that is.
-        private const int MostQueriesOfCodes = 32, LeastRowsAResult = 64, MostRowsAResult = 1024, CodeGrowth = 8;
+        private const int MostQueriesOfCodes = 32, LeastRowsAResult = 64, MostRowsAResult = 512, CodeGrowth = 8;
 
         // Lengths between these are squared and divided by without loss.
         private const double ShortestQuery = 1e-18, LongestQuery = 1e18;

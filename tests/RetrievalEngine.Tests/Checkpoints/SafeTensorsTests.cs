@@ -74,6 +74,27 @@ internal sealed class SafeTensorsTests
     }
 
     [Test]
+    public void Write_AtLines_PutsWholeLinesFirst()
+    {
+        string path = _folder.File("a.safetensors");
+        byte[] codes = [.. Enumerable.Range(0, 192).Select(i => (byte)i)];
+        float[] rows = [.. Enumerable.Range(0, 32).Select(i => (float)i)];
+        TensorSource[] tensors =
+        [
+            TensorSource.FromFloat32("a", new Shape(3), new float[] { 1, 2, 3 }),
+            TensorSource.FromBytes("codes", DType.I8, new Shape(3, 64), codes),
+            TensorSource.FromBytes("none", DType.I64, new Shape(0), Array.Empty<byte>()),
+            TensorSource.FromFloat32("rows", new Shape(2, 16), rows),
+        ];
+        SafeTensorsWriter.Write(path, tensors, atLines: true);
+        using SafeTensorsFile file = SafeTensorsFile.Open(path);
+        Assert.That(file.Tensors.Select(t => (t.Name, t.Offset % 64)), Is.EqualTo(new[] { ("none", 0L), ("rows", 0L), ("codes", 0L), ("a", 0L) }));
+        Assert.That(file.ReadFloat32("a"), Is.EqualTo(new float[] { 1, 2, 3 }));
+        Assert.That(file.ReadFloat32("rows"), Is.EqualTo(rows));
+        Assert.That(file.Bytes("codes", 0, 192).ToArray(), Is.EqualTo(codes));
+    }
+
+    [Test]
     public void Write_BFloat16_RoundsToNearestEven()
     {
         uint[] written = [0x3F808000u, 0x3F818000u, 0x3F808001u, 0x3F807FFFu, 0x7F800001u, 0x7F7FFFFFu];

@@ -51,6 +51,6 @@ internal readonly unsafe struct RowProduct(Operand b, float* preparedA, float* c
         where TFormat : struct, IElementFormat
     {
         long stride = b.Stride * TFormat.Size;
-        DotKernel.Multiply<TFormat>(b.Data + first * stride, stride, count, preparedA, k, products);
+        DotKernel.Multiply<TFormat>(b.Data + first * stride, stride, count, preparedA, k, k, products);
     }
 }

@@ -76,18 +76,17 @@ internal static unsafe class DotKernel
     }
 
     /// <summary>
-    /// scores [r] = row r · query over <paramref name="d"/> elements. Rows are <paramref name="stride"/> bytes apart, come from memory one behind the other, and
-    /// go on behind the last.
+    /// scores [r] = row r · query over <paramref name="d"/> elements, in chunks of <paramref name="chunk"/>. Rows are <paramref name="stride"/> bytes apart, come
+    /// from memory one behind the other, and go on behind the last.
     /// </summary>
-    public static void Multiply<TFormat>(byte* rows, long stride, int count, float* prepared, long d, float* scores)
+    public static void Multiply<TFormat>(byte* rows, long stride, int count, float* prepared, long d, long chunk, float* scores)
         where TFormat : struct, IElementFormat
     {
-        long chunk = Chunk(d);
-        if (d <= chunk) RowScan.Multiply<TFormat>(rows, stride, count, prepared, d, scores, RowScan.Ahead);
+        if (d <= RowScan.MostChunks * MostElements && d <= RowScan.MostChunks * chunk) RowScan.Multiply<TFormat>(rows, stride, count, prepared, d, chunk, scores, RowScan.Ahead);
         else ColumnScan.Multiply<TFormat>(rows, stride, count, prepared, d, chunk, scores);
     }
 
-    /// <summary>One row · query, while the row at <paramref name="next"/> is fetched; any address will do.</summary>
+    /// <summary>One row · query in chunks of <see cref="Chunk(long)"/>, while the row at <paramref name="next"/> is fetched; any address will do.</summary>
     public static float Multiply<TFormat>(byte* row, byte* next, float* prepared, long d)
         where TFormat : struct, IElementFormat
     {
@@ -96,7 +95,7 @@ internal static unsafe class DotKernel
         for (long at = 0; at < d; at += chunk)
         {
             float part;
-            RowScan.Multiply<TFormat>(row + at * TFormat.Size, 0, 1, prepared + at, Math.Min(chunk, d - at), &part, next - row);
+            RowScan.Multiply<TFormat>(row + at * TFormat.Size, 0, 1, prepared + at, Math.Min(chunk, d - at), chunk, &part, next - row);
             sum = at == 0 ? part : sum + part;
         }
 

@@ -14,54 +14,69 @@ internal static unsafe class RowScan
     /// <summary>Bytes, half a small page, at whose end the processor's own prefetching begins anew; far ahead is worse for 16 bits.</summary>
     public const int Ahead = 2048;
 
+    /// <summary>So many chunks of a query and the rows that pass have room in a level 1 cache.</summary>
+    public const int MostChunks = 4;
+
     private const int Lanes = DotKernel.Lanes, Step = DotKernel.Step, Turn = 8 * Step, Group = 4, TwoLines = 128;
 
     /// <summary>
-    /// scores [count]; rows are <paramref name="stride"/> bytes apart, the query is prepared. Meanwhile what lies <paramref name="ahead"/> bytes behind is fetched.
+    /// scores [count]; rows are <paramref name="stride"/> bytes apart, the query is prepared; <paramref name="d"/> elements are at most <see cref="MostChunks"/>
+    /// chunks. Meanwhile what lies <paramref name="ahead"/> bytes behind is fetched.
     /// </summary>
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Multiply<TFormat>(byte* rows, long stride, int count, float* query, long d, float* scores, long ahead)
+    public static void Multiply<TFormat>(byte* rows, long stride, int count, float* query, long d, long chunk, float* scores, long ahead)
         where TFormat : struct, IElementFormat
     {
         byte* rests = stackalloc byte[Step * sizeof(float)];
-        long whole = d / Step * Step;
         int rest = (int)(d % Step);
-        float* last = query + whole, turns = query + d / Turn * Turn;
-        Vector512<float>* sums = stackalloc Vector512<float>[Group];
+        float* last = query + (d - rest);
+        Vector512<float>* sums = stackalloc Vector512<float>[Group * MostChunks];
         for (int first = 0; first < count; first += Group)
         {
-            int present = count - first < Group ? count - first : Group;
+            int present = count - first < Group ? count - first : Group, chunks = 0;
             for (int i = 0; i < present; i++)
             {
                 byte* row = rows + (first + i) * stride;
-                Vector512<float> sum = default;
                 float* at = query;
-                for (; at < turns; at += Turn, row += Turn * TFormat.Size)
+                chunks = 0;
+                do
                 {
-                    Add<TFormat>(row, ahead, at, 0, ref sum);
-                    Add<TFormat>(row, ahead, at, 1, ref sum);
-                    Add<TFormat>(row, ahead, at, 2, ref sum);
-                    Add<TFormat>(row, ahead, at, 3, ref sum);
-                    Add<TFormat>(row, ahead, at, 4, ref sum);
-                    Add<TFormat>(row, ahead, at, 5, ref sum);
-                    Add<TFormat>(row, ahead, at, 6, ref sum);
-                    Add<TFormat>(row, ahead, at, 7, ref sum);
-                }
+                    Vector512<float> sum = default;
+                    float* end = last - at < chunk ? last : at + chunk, turns = at + (end - at) / Turn * Turn;
+                    for (; at < turns; at += Turn, row += Turn * TFormat.Size)
+                    {
+                        Add<TFormat>(row, ahead, at, 0, ref sum);
+                        Add<TFormat>(row, ahead, at, 1, ref sum);
+                        Add<TFormat>(row, ahead, at, 2, ref sum);
+                        Add<TFormat>(row, ahead, at, 3, ref sum);
+                        Add<TFormat>(row, ahead, at, 4, ref sum);
+                        Add<TFormat>(row, ahead, at, 5, ref sum);
+                        Add<TFormat>(row, ahead, at, 6, ref sum);
+                        Add<TFormat>(row, ahead, at, 7, ref sum);
+                    }
 
-                for (; at < last; at += Step, row += Step * TFormat.Size) Add<TFormat>(row, ahead, at, 0, ref sum);
-                if (rest > 0)
-                {
-                    // No call here: it would cost the sum its register.
-                    for (int b = 0; b < Step * TFormat.Size; b++) rests[b] = b < rest * TFormat.Size ? row[b] : (byte)0;
-                    Add<TFormat>(rests, ahead, last, 0, ref sum);
-                }
+                    for (; at < end; at += Step, row += Step * TFormat.Size) Add<TFormat>(row, ahead, at, 0, ref sum);
+                    if (at == last && rest > 0)
+                    {
+                        // No call here: it would cost the sum its register.
+                        for (int b = 0; b < Step * TFormat.Size; b++) rests[b] = b < rest * TFormat.Size ? row[b] : (byte)0;
+                        Add<TFormat>(rests, ahead, last, 0, ref sum);
+                    }
 
-                sums[i] = sum;
+                    sums[chunks++ * Group + i] = sum;
+                }
+                while (at < last);
             }
 
-            for (int i = present; i < Group; i++) sums[i] = default;
-            Vector128<float> four = DotKernel.Sums(sums[0], sums[1], sums[2], sums[3]);
+            Vector128<float> four = default;
+            for (int i = 0; i < chunks; i++)
+            {
+                Vector512<float>* some = sums + i * Group;
+                Vector128<float> part = DotKernel.Sums(some[0], present > 1 ? some[1] : default, present > 2 ? some[2] : default, present > 3 ? some[3] : default);
+                four = i == 0 ? part : four + part;
+            }
+
             for (int i = 0; i < present; i++) scores[first + i] = four[i];
         }
     }
