@@ -21,8 +21,9 @@ internal readonly unsafe struct FloatTile<TFormat> : ITile
     /// <inheritdoc/>
     public static void Multiply(in Tile tile)
     {
-        if (tile.Queries == 1) Multiply<N2, N1>(tile);
+        if (!Avx512F.IsSupported && tile.Queries == 1) Multiply<N2, N1>(tile);
         else if (!Avx512F.IsSupported) Multiply<N2, N2>(tile);
+        else if (tile.Queries == 1) Multiply<N4, N1>(tile);
         else if (tile.Queries == 2) Multiply<N4, N2>(tile);
         else if (tile.Queries == 3) Multiply<N4, N3>(tile);
         else if (tile.Queries == 4) Multiply<N4, N4>(tile);

@@ -5,7 +5,7 @@ using System.Runtime.Intrinsics.X86;
 namespace RetrievalEngine.Compute.Cpu.Scan;
 
 /// <summary>
-/// Inner products of rows with one query, to the bits of <see cref="DotKernel"/>: 16 sums a row, one a lane, of which each takes its elements in order. Rows are
+/// Inner products of rows with one query, to the bits of <see cref="DotKernel"/>: 16 sums a chunk, one a lane, of which each takes its elements in order. Rows are
 /// read one behind the other, which is one stream that the processor prefetches by itself; it overlaps the sums of neighbours too, and the query comes from the
 /// level 1 cache beside them, as long as it has room there.
 /// </summary>
