@@ -30,7 +30,7 @@ public static class FixedPoint
     public static bool Is(ReadOnlySpan<float> vector, out float unit)
     {
         if (!TryFit(vector, LargestSum, out unit)) return false;
-        // Products with a power of two are exact here, but for what is too small to be a multiple and does not vanish.
+        // Products with a power of two are exact, unless they vanish.
         float scale = 1 / unit;
         int i = 0;
         for (; i <= vector.Length - Lanes; i += Lanes)

@@ -33,7 +33,7 @@ public sealed unsafe partial class CpuBackend
     {
         if (RowProduct.Takes(m, n, k, right))
         {
-            using Scratch.Loan loan = _scratch.Rent(DotKernel.PreparedFloats(k) * sizeof(float));
+            using Scratch.Loan loan = _scratch.Rent(DotKernel.Prepared(k) * sizeof(float));
             float unit = DotKernel.Prepare(right.DType, (float*)left.Data, k, (float*)loan.Pointer, DotKernel.Chunk(k));
             RowProduct product = new(right, (float*)loan.Pointer, c, n, k, alpha * unit, accumulate, bias, activation);
             _workers.Run(product, product.Tasks);

@@ -37,7 +37,7 @@ public sealed unsafe partial class CpuBackend
         {
             long count = Math.Min(uint.MaxValue, n - start), room = Candidates.Room(k, count), stride = rows.Shape[1] * rows.DType.Size();
             long most = Math.Clamp(CandidateBytesPerPass / (_workers.Count * room * sizeof(ulong)), 1, QueriesPerPass);
-            // 256 queries are twice 128, not 250 and 6.
+            // 260 queries are twice 130, not 256 and 4.
             long passes = (q + most - 1) / most, queriesPerPass = (q + passes - 1) / passes;
             for (long query = 0, together; query < q; query += together)
             {
@@ -57,7 +57,7 @@ public sealed unsafe partial class CpuBackend
         ScoreLayout layout = new(plan, _workers.Count);
         int rowsPerBlock = layout.RowsPerBlock, lanes = (int)Math.Min(_workers.Count, (plan.N + rowsPerBlock - 1) / rowsPerBlock);
         long lists = (long)lanes * plan.Queries, keys = lists * plan.Room;
-        using Scratch.Loan loan = _scratch.Rent(64 + (keys + lists) * sizeof(ulong) + lists * sizeof(Candidates) + 128 + (plan.Queries + 15) * sizeof(float)
+        using Scratch.Loan loan = _scratch.Rent(64 + (keys + lists) * sizeof(ulong) + lists * sizeof(Candidates) + 128 + plan.Queries * sizeof(float)
             + layout.QueryBytes + lanes * layout.LaneBytes);
         ulong* key = (ulong*)loan.Pointer, floors = key + keys;
         long* next = (long*)(floors + lists);
@@ -96,7 +96,7 @@ public sealed unsafe partial class CpuBackend
         public ScoreLayout(ScorePlan plan, int threads)
         {
             bool widens = plan.IsWhole && plan.Queries > 1;
-            Chunk = widens ? CodeScan.Chunk(plan.D) : plan.IsWhole ? Math.Max(1, CodeScan.PreparedCount(plan.D)) : DotKernel.Chunk(plan.D);
+            Chunk = widens ? CodeScan.Chunk(plan.D) : plan.IsWhole ? Math.Max(1, DotKernel.Prepared(plan.D)) : DotKernel.Chunk(plan.D);
             Chunks = Math.Max(1, (plan.D + Chunk - 1) / Chunk);
             QueryStride = Chunk * (plan.IsWhole ? sizeof(short) : sizeof(float));
             QueryBytes = Chunks * plan.Queries * QueryStride;
@@ -231,12 +231,12 @@ public sealed unsafe partial class CpuBackend
                 return;
             }
 
-            Ahead ahead = new(after, count * plan.Stride, layout.Chunks * TileScan.Tiles<CodeTile>(count, plan.Queries), layout.Chunk / CodeScan.Step);
+            Ahead ahead = new(after, count * plan.Stride, layout.Chunks * TileScan.Tiles<CodeTile>(count, plan.Queries), layout.Chunk / DotKernel.Step);
             for (long chunk = 0; chunk < layout.Chunks; chunk++)
             {
                 long at = chunk * layout.Chunk, elements = Math.Min(layout.Chunk, plan.D - at);
                 for (int row = 0; row < count; row++) CodeScan.Widen((sbyte*)rows + row * plan.Stride + at, elements, (short*)(widened + row * layout.QueryStride));
-                Multiply<CodeTile>(widened, layout.QueryStride, count, chunk, CodeScan.PreparedCount(elements), scores, ref ahead);
+                Multiply<CodeTile>(widened, layout.QueryStride, count, chunk, DotKernel.Prepared(elements), scores, ref ahead);
             }
         }
 

@@ -26,7 +26,7 @@ public static unsafe class HostRows
             || !(rowScales.IsEmpty || rowScales.Count == n))
             throw new ArgumentException($"{queries.Length} numbers of queries, rows {rows} with scales {rowScales} and {scores.Length} scores do not fit");
         if (q == 0 || n == 0 || indices.Length == 0) return;
-        long prepared = DotKernel.PreparedFloats(d), c = indices.Length / q, tasks = (c + RowsPerTask - 1) / RowsPerTask;
+        long prepared = DotKernel.Prepared(d), c = indices.Length / q, tasks = (c + RowsPerTask - 1) / RowsPerTask;
         byte* data = ((CpuMemory)rows.Memory!).Pointer + rows.Offset;
         float* scales = rowScales.IsEmpty ? null : (float*)(((CpuMemory)rowScales.Memory!).Pointer + rowScales.Offset);
         using CpuMemory copies = new(q * (prepared + 1) * sizeof(float));

@@ -8,7 +8,7 @@ namespace RetrievalEngine.Compute.Cpu.Scan;
 /// </summary>
 internal unsafe struct Ahead(byte* next, long bytes, long tiles, long steps)
 {
-    private const long Line = 64;
+    private const long Line = DotKernel.Line;
 
     // Whole lines, as many that no step is without until all are fetched.
     private readonly long _share = (bytes + tiles * steps * Line - 1) / Math.Max(1, tiles * steps * Line) * Line;

@@ -6,16 +6,13 @@ using System.Runtime.Intrinsics.X86;
 namespace RetrievalEngine.Compute.Cpu.Scan;
 
 /// <summary>
-/// Inner products of rows of signed bytes with queries of <see cref="FixedPoint"/>, in integers: two products of 16 bits and their sum are one step of a
-/// lane, twice what float32 does, and the order of the sum is free.
+/// Inner products of rows of signed bytes with queries of <see cref="FixedPoint"/>, in integers: two products of 16 bits and their sum are one instruction of
+/// a lane, twice what float32 does, and the order of the sum is free.
 /// </summary>
 internal static unsafe class CodeScan
 {
-    /// <summary>Elements that are read together: a vector of the widened ones.</summary>
-    public const int Step = 32;
-
     // What a tile needs of so many elements stays in the level 1 cache.
-    private const int TileRows = 4, MostElements = 2048;
+    private const int Step = DotKernel.Step, TileRows = 4, MostElements = 2048;
     private const long Ahead = 6144;
 
     /// <summary>Whether the machine has the instructions.</summary>
@@ -23,9 +20,6 @@ internal static unsafe class CodeScan
 
     /// <summary>Elements of each chunk of a product of several queries but the last one: whole steps.</summary>
     public static long Chunk(long d) => DotKernel.Chunk(d, MostElements);
-
-    /// <summary>Elements of a prepared query or row of <paramref name="d"/>: zeros up to a whole step.</summary>
-    public static long PreparedCount(long d) => (d + Step - 1) / Step * Step;
 
     /// <summary>
     /// Copies a query of <see cref="FixedPoint"/> in <paramref name="unit"/>, with zeros up to a whole step; its chunks of <paramref name="chunk"/> elements are
@@ -36,7 +30,7 @@ internal static unsafe class CodeScan
         float scale = 1 / unit;
         for (long at = 0; at < d; at += chunk, prepared += chunkStride)
         {
-            for (long i = 0; i < PreparedCount(Math.Min(chunk, d - at)); i++) prepared[i] = at + i < d ? (short)(query[at + i] * scale) : (short)0;
+            for (long i = 0; i < DotKernel.Prepared(Math.Min(chunk, d - at)); i++) prepared[i] = at + i < d ? (short)(query[at + i] * scale) : (short)0;
         }
     }
 
@@ -45,7 +39,7 @@ internal static unsafe class CodeScan
     {
         long i = 0;
         for (; i <= d - Step; i += Step) Avx512BW.ConvertToVector512Int16(Vector256.Load(row + i)).Store(widened + i);
-        for (; i < PreparedCount(d); i++) widened[i] = i < d ? row[i] : (short)0;
+        for (; i < DotKernel.Prepared(d); i++) widened[i] = i < d ? row[i] : (short)0;
     }
 
     /// <summary>sums [count] of one query; rows are <paramref name="stride"/> bytes apart and come from memory, one behind the other.</summary>

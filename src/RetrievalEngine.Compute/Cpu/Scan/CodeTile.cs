@@ -9,7 +9,7 @@ namespace RetrievalEngine.Compute.Cpu.Scan;
 /// <summary>Rows of 16 bits that <see cref="CodeScan.Widen"/> made and queries that <see cref="CodeScan.Prepare"/> made; the sums are integers.</summary>
 internal readonly unsafe struct CodeTile : ITile
 {
-    private const int Step = CodeScan.Step, Line = 64;
+    private const int Step = DotKernel.Step, Line = DotKernel.Line;
 
     /// <inheritdoc/>
     public static int Rows => 4;

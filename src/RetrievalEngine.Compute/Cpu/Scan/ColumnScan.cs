@@ -12,7 +12,7 @@ namespace RetrievalEngine.Compute.Cpu.Scan;
 /// </summary>
 internal static unsafe class ColumnScan
 {
-    private const int MostRows = 8, Line = 64;
+    private const int MostRows = 8, Line = DotKernel.Line;
 
     /// <summary>scores [count]; rows are <paramref name="stride"/> bytes apart, the query is prepared, its chunks one behind the other.</summary>
     public static void Multiply<TFormat>(byte* rows, long stride, int count, float* query, long d, long chunk, float* scores)

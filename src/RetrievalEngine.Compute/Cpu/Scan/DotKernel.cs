@@ -18,14 +18,17 @@ internal static unsafe class DotKernel
     /// <summary>Floats of a vector.</summary>
     public const int Lanes = 16;
 
+    /// <summary>Bytes of a cache line.</summary>
+    public const int Line = 64;
+
     // What a tile needs of so many elements stays in the level 1 cache.
     private const int MostElements = 1024;
 
     // 2¹¹²
     private const float HalfScale = 5.192296858534828e33f;
 
-    /// <summary>Floats of a prepared query of <paramref name="d"/> elements.</summary>
-    public static long PreparedFloats(long d) => (d + Step - 1) / Step * Step;
+    /// <summary>Elements of a prepared query, or of a widened row, of <paramref name="d"/>: zeros up to a whole step.</summary>
+    public static long Prepared(long d) => (d + Step - 1) / Step * Step;
 
     /// <summary>Elements of each chunk of a product but the last one: whole steps.</summary>
     public static long Chunk(long d) => Chunk(d, MostElements);
@@ -33,7 +36,7 @@ internal static unsafe class DotKernel
     /// <summary>Whole steps that divide <paramref name="d"/> elements evenly into chunks of at most <paramref name="most"/>.</summary>
     public static long Chunk(long d, long most)
     {
-        long steps = Math.Max(1, (d + Step - 1) / Step), chunks = (steps * Step + most - 1) / most;
+        long steps = Math.Max(1, Prepared(d) / Step), chunks = (steps * Step + most - 1) / most;
         return (steps + chunks - 1) / chunks * Step;
     }
 
@@ -58,7 +61,7 @@ internal static unsafe class DotKernel
         for (int at = 0; at < all.Length; at += chunk, prepared += chunkStride)
         {
             ReadOnlySpan<float> from = all.Slice(at, Math.Min(chunk, all.Length - at));
-            Span<float> to = new(prepared, (int)PreparedFloats(from.Length));
+            Span<float> to = new(prepared, (int)Prepared(from.Length));
             from.CopyTo(to);
             to[from.Length..].Clear();
             if (dtype is not (DType.BF16 or DType.F16)) continue;

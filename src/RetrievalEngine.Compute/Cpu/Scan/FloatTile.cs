@@ -10,7 +10,7 @@ namespace RetrievalEngine.Compute.Cpu.Scan;
 internal readonly unsafe struct FloatTile<TFormat> : ITile
     where TFormat : struct, IElementFormat
 {
-    private const int TileRows = 4, Step = DotKernel.Step, Lanes = DotKernel.Lanes, Line = 64;
+    private const int TileRows = 4, Step = DotKernel.Step, Lanes = DotKernel.Lanes, Line = DotKernel.Line;
 
     /// <inheritdoc/>
     public static int Rows => Avx512F.IsSupported ? TileRows : 2;
