@@ -22,7 +22,15 @@ public static class FixedPoint
     {
         // Rounding may add half a unit to each.
         if (!TryFit(vector, LargestSum - vector.Length, out float unit)) return false;
-        for (int i = 0; i < vector.Length; i++) vector[i] = Math.Clamp(MathF.Round(vector[i] / unit), -Largest, Largest) * unit;
+        Vector512<float> largest = Vector512.Create(Largest);
+        int i = 0;
+        for (; i <= vector.Length - Lanes; i += Lanes)
+        {
+            Vector512<float> multiple = Vector512.Round(Vector512.Create<float>(vector.Slice(i, Lanes)) / unit);
+            (Vector512.Min(Vector512.Max(multiple, -largest), largest) * unit).CopyTo(vector[i..]);
+        }
+
+        for (; i < vector.Length; i++) vector[i] = Math.Clamp(MathF.Round(vector[i] / unit), -Largest, Largest) * unit;
         return true;
     }
 

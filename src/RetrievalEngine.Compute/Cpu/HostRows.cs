@@ -41,20 +41,26 @@ public static unsafe class HostRows
         {
             long of = task / tasks, from = of * c + task % tasks * RowsPerTask, to = Math.Min(from + RowsPerTask, (of + 1) * c);
             long stride = d * dtype.Size();
-            for (long i = Next(from), next; i < to; i = next)
+            long* places = stackalloc long[RowsPerTask];
+            int count = 0;
+            for (long i = from; i < to; i++)
             {
-                next = Next(i + 1);
-                long row = indices[i] - firstRow;
-                byte* at = data + row * stride;
-                float scale = scales == null ? 1 : scales[row];
-                scores[i] = distance ? -(float)Distance(queries.AsSpan((int)(of * d), dimensions), at, dtype, scale)
-                    : scale * (units[of] * Product(at, next < to ? data + (indices[next] - firstRow) * stride : at, copy + of * prepared, dtype, d));
+                if (indices[i] >= firstRow && indices[i] - firstRow < n) places[count++] = i;
             }
 
-            long Next(long i)
+            byte** row = stackalloc byte*[2 * GatherScan.Rows];
+            float* products = stackalloc float[GatherScan.Rows];
+            for (int first = 0; first < count; first += GatherScan.Rows)
             {
-                while (i < to && (indices[i] < firstRow || indices[i] - firstRow >= n)) i++;
-                return i;
+                int together = Math.Min(GatherScan.Rows, count - first);
+                for (int i = 0; i < 2 * GatherScan.Rows; i++) row[i] = data + (indices[places[Math.Min(first + i, count - 1)]] - firstRow) * stride;
+                if (!distance) Multiply(dtype, row, together, copy + of * prepared, d, products);
+                for (int i = 0; i < together; i++)
+                {
+                    long place = places[first + i];
+                    float scale = scales == null ? 1 : scales[indices[place] - firstRow];
+                    scores[place] = distance ? -(float)Distance(queries.AsSpan((int)(of * d), dimensions), row[i], dtype, scale) : scale * (units[of] * products[i]);
+                }
             }
         });
     }
@@ -73,14 +79,27 @@ public static unsafe class HostRows
         if (rows.Memory is CpuMemory { IsMapped: true } memory) HostMemory.AdvisePages(memory.Pointer + rows.Offset, rows.Bytes, advice);
     }
 
-    /// <summary>A row's product, while the row at <paramref name="next"/> is fetched.</summary>
-    private static float Product(byte* row, byte* next, float* query, DType dtype, long d) => dtype switch
+    /// <summary>Products of some rows, while those behind them are fetched.</summary>
+    private static void Multiply(DType dtype, byte** rows, int count, float* query, long d, float* products)
     {
-        DType.F32 => DotKernel.Multiply<FloatF32>(row, next, query, d),
-        DType.BF16 => DotKernel.Multiply<FloatBF16>(row, next, query, d),
-        DType.F16 => DotKernel.Multiply<FloatF16>(row, next, query, d),
-        _ => DotKernel.Multiply<FormatI8>(row, next, query, d),
-    };
+        byte** next = rows + GatherScan.Rows;
+        long chunk = DotKernel.Chunk(d);
+        switch (dtype)
+        {
+            case DType.F32:
+                GatherScan.Multiply<FloatF32>(rows, next, count, query, d, chunk, products);
+                break;
+            case DType.BF16:
+                GatherScan.Multiply<FloatBF16>(rows, next, count, query, d, chunk, products);
+                break;
+            case DType.F16:
+                GatherScan.Multiply<FloatF16>(rows, next, count, query, d, chunk, products);
+                break;
+            default:
+                GatherScan.Multiply<FormatI8>(rows, next, count, query, d, chunk, products);
+                break;
+        }
+    }
 
     private static double Distance(ReadOnlySpan<float> query, byte* row, DType dtype, float scale)
     {

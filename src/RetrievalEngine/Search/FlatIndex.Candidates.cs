@@ -117,7 +117,7 @@ public sealed partial class FlatIndex
         {
             int dimensions = _index.Dimensions, k = results.K;
             float[] part = Of(queries, some), units = new float[part.Length], bounds = new float[some.Length * m], scores = new float[some.Length * m];
-            for (int i = 0; i < some.Length; i++) ScanCodes.Scale(part.AsSpan(i * dimensions, dimensions), lengths[some[i]], units.AsSpan(i * dimensions, dimensions));
+            Parallel.For(0, some.Length, i => ScanCodes.Scale(part.AsSpan(i * dimensions, dimensions), lengths[some[i]], units.AsSpan(i * dimensions, dimensions)));
             long[] rows = new long[bounds.Length], wanted = new long[bounds.Length];
             Scan(_codes.Value, units, m, bounds, rows);
 

@@ -1,4 +1,5 @@
 using System;
+using System.Runtime.Intrinsics;
 using RetrievalEngine.Compute;
 
 namespace RetrievalEngine.Search;
@@ -22,6 +23,7 @@ namespace RetrievalEngine.Search;
 /// </summary>
 internal static class ScanCodes
 {
+    private const int Lanes = 16;
     private const float LargestCode = 127;
     private const double QueryError = 1.0 / (1 << 12);
 
@@ -71,14 +73,31 @@ internal static class ScanCodes
 
     private static void Divide(ReadOnlySpan<float> query, double length, Span<float> scaled)
     {
-        for (int i = 0; i < query.Length; i++) scaled[i] = (float)(query[i] / length);
+        int i = 0;
+        for (; i <= query.Length - Lanes; i += Lanes)
+        {
+            (Vector512<double> lower, Vector512<double> upper) = Vector512.Widen(Vector512.Create(query.Slice(i, Lanes)));
+            Vector512.Narrow(lower / length, upper / length).CopyTo(scaled[i..]);
+        }
+
+        for (; i < query.Length; i++) scaled[i] = (float)(query[i] / length);
     }
 
     /// <summary>The length of what <paramref name="scaled"/> and the query divided by its length differ in.</summary>
     private static double Distance(ReadOnlySpan<float> query, double length, ReadOnlySpan<float> scaled)
     {
-        double squares = 0;
-        for (int i = 0; i < query.Length; i++)
+        Vector512<double> sums = default;
+        int i = 0;
+        for (; i <= query.Length - Lanes; i += Lanes)
+        {
+            (Vector512<double> lower, Vector512<double> upper) = Vector512.Widen(Vector512.Create(query.Slice(i, Lanes)));
+            (Vector512<double> lowerScaled, Vector512<double> upperScaled) = Vector512.Widen(Vector512.Create(scaled.Slice(i, Lanes)));
+            (lower, upper) = (lowerScaled - lower / length, upperScaled - upper / length);
+            sums += lower * lower + upper * upper;
+        }
+
+        double squares = Vector512.Sum(sums);
+        for (; i < query.Length; i++)
         {
             double difference = scaled[i] - query[i] / length;
             squares += difference * difference;

@@ -89,22 +89,6 @@ internal static unsafe class DotKernel
         else ColumnScan.Multiply<TFormat>(rows, stride, count, prepared, d, chunk, scores);
     }
 
-    /// <summary>One row · query in chunks of <see cref="Chunk(long)"/>, while the row at <paramref name="next"/> is fetched; any address will do.</summary>
-    public static float Multiply<TFormat>(byte* row, byte* next, float* prepared, long d)
-        where TFormat : struct, IElementFormat
-    {
-        long chunk = Chunk(d);
-        float sum = 0;
-        for (long at = 0; at < d; at += chunk)
-        {
-            float part;
-            RowScan.Multiply<TFormat>(row + at * TFormat.Size, 0, 1, prepared + at, Math.Min(chunk, d - at), chunk, &part, next - row);
-            sum = at == 0 ? part : sum + part;
-        }
-
-        return sum;
-    }
-
     /// <summary>Copies the last elements of the rows, fewer than a step, with zeros behind them; gives their number.</summary>
     public static int CopyRests<TFormat>(byte* row, long rowStride, int rows, int all, long d, byte* rests)
         where TFormat : struct, IElementFormat
