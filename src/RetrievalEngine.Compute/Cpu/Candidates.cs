@@ -15,7 +15,7 @@ namespace RetrievalEngine.Compute.Cpu;
 /// </summary>
 internal unsafe struct Candidates
 {
-    private const int Lanes = 16, Sample = 64, Margin = Sample / 16;
+    private const int Lanes = 16, Sample = 64, Margin = Sample / 16, Buckets = 2048, MostInABucket = 32;
     private ulong* _keys, _floors;
     private int _count, _room, _limit, _k, _share, _lane, _lanes;
 
@@ -42,13 +42,15 @@ internal unsafe struct Candidates
     /// <summary>Takes a row whose score is at least <see cref="Threshold"/>.</summary>
     public void Add(float score, uint row) => Add(Key(score, row));
 
-    /// <summary>Takes those of 16 rows, the first of which is <paramref name="row"/>, whose scores are at least <see cref="Threshold"/>.</summary>
+    /// <summary>
+    /// Takes those of 16 rows, the first of which is <paramref name="row"/>, whose scores are at least <see cref="Threshold"/>, if any: without a branch, because
+    /// nobody could predict it.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Add(Vector512<float> scores, uint row)
     {
         Vector512<float> are = Vector512.GreaterThanOrEqual(scores, Vector512.Create(Threshold));
         ulong mask = are.ExtractMostSignificantBits();
-        if (mask == 0) return;
         if (!Avx512F.IsSupported)
         {
             for (; mask != 0; mask &= mask - 1) Add(scores[BitOperations.TrailingZeroCount(mask)], row + (uint)BitOperations.TrailingZeroCount(mask));
@@ -80,8 +82,8 @@ internal unsafe struct Candidates
     public ReadOnlySpan<ulong> Sorted()
     {
         Select(_keys, _count, _k);
-        Span<ulong> best = new(_keys, Math.Min(_count, _k));
-        best.Sort();
+        Span<ulong> best = new(_keys, Math.Min(_count, _k)), free = new(_keys + best.Length, _room - best.Length);
+        if (free.Length < best.Length || best.Length < Buckets / 8 || !TrySort(best, free)) best.Sort();
         best.Reverse();
         return best;
     }
@@ -177,6 +179,36 @@ internal unsafe struct Candidates
         }
 
         _count = kept;
+    }
+
+    /// <summary>
+    /// Sorts keys by the bucket of their range in which they lie, then what is near. False, and nothing done, where many lie in one.
+    /// </summary>
+    [SkipLocalsInit]
+    private static bool TrySort(Span<ulong> keys, Span<ulong> free)
+    {
+        ulong least = ulong.MaxValue, most = 0;
+        foreach (ulong key in keys) (least, most) = (Math.Min(least, key), Math.Max(most, key));
+        int shift = Math.Max(0, 64 - BitOperations.LeadingZeroCount(most - least) - BitOperations.Log2(Buckets)), begin = 0;
+        Span<int> ends = stackalloc int[Buckets];
+        ends.Clear();
+        foreach (ulong key in keys) ends[(int)((key - least) >> shift)]++;
+        foreach (ref int end in ends)
+        {
+            if (end > MostInABucket) return false;
+            (end, begin) = (begin, begin + end);
+        }
+
+        foreach (ulong key in keys) free[ends[(int)((key - least) >> shift)]++] = key;
+        for (int i = 0; i < keys.Length; i++)
+        {
+            ulong key = free[i];
+            int at = i;
+            for (; at > 0 && keys[at - 1] > key; at--) keys[at] = keys[at - 1];
+            keys[at] = key;
+        }
+
+        return true;
     }
 
     /// <summary>Brings the <paramref name="k"/> largest to the front (Hoare's quickselect).</summary>

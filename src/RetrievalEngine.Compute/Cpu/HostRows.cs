@@ -29,14 +29,23 @@ public static unsafe class HostRows
         long prepared = DotKernel.Prepared(d), c = indices.Length / q, tasks = (c + RowsPerTask - 1) / RowsPerTask;
         byte* data = ((CpuMemory)rows.Memory!).Pointer + rows.Offset;
         float* scales = rowScales.IsEmpty ? null : (float*)(((CpuMemory)rowScales.Memory!).Pointer + rowScales.Offset);
-        using CpuMemory copies = new(q * (prepared + 1) * sizeof(float));
-        float* copy = (float*)copies.Pointer, units = copy + q * prepared;
-        fixed (float* query = queries)
+        DType dtype = rows.DType;
+        // Queries that a scan would read as they are need no copy.
+        bool isReady = dtype == DType.F32 && prepared == d;
+        using CpuMemory copies = new(q * ((isReady ? 0 : prepared) + 1) * sizeof(float));
+        float* units = (float*)copies.Pointer, copy = units + q;
+        using System.Buffers.MemoryHandle pinned = queries.AsMemory().Pin();
+        float* query = (float*)pinned.Pointer;
+        if (isReady)
         {
-            for (long i = 0; i < q && !distance; i++) units[i] = DotKernel.Prepare(rows.DType, query + i * d, d, copy + i * prepared, DotKernel.Chunk(d));
+            copy = query;
+            new Span<float>(units, checked((int)q)).Fill(1);
+        }
+        else if (!distance)
+        {
+            Parallel.For(0, q, i => units[i] = DotKernel.Prepare(dtype, query + i * d, d, copy + i * prepared, DotKernel.Chunk(d)));
         }
 
-        DType dtype = rows.DType;
         Parallel.For(0, q * tasks, task =>
         {
             long of = task / tasks, from = of * c + task % tasks * RowsPerTask, to = Math.Min(from + RowsPerTask, (of + 1) * c);
