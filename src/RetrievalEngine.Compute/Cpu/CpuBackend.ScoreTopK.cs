@@ -295,6 +295,7 @@ public sealed unsafe partial class CpuBackend
                 list->Add(e, (uint)(first + i + 48));
             }
 
+            for (; i <= count - 16; i += 16) list->Add(Values(scores, scales, terms, i), (uint)(first + i));
             for (; i < count; i++)
             {
                 float value = scales == null ? scores[i] : scores[i] * scales[i];

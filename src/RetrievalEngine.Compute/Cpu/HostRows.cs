@@ -1,4 +1,5 @@
 using System;
+using System.Buffers;
 using System.Threading.Tasks;
 using RetrievalEngine.Compute.Cpu.Scan;
 
@@ -26,26 +27,16 @@ public static unsafe class HostRows
             || !(rowScales.IsEmpty || rowScales.Count == n))
             throw new ArgumentException($"{queries.Length} numbers of queries, rows {rows} with scales {rowScales} and {scores.Length} scores do not fit");
         if (q == 0 || n == 0 || indices.Length == 0) return;
-        long prepared = DotKernel.Prepared(d), c = indices.Length / q, tasks = (c + RowsPerTask - 1) / RowsPerTask;
+        long width = DotKernel.Prepared(d), c = indices.Length / q, tasks = (c + RowsPerTask - 1) / RowsPerTask;
         byte* data = ((CpuMemory)rows.Memory!).Pointer + rows.Offset;
         float* scales = rowScales.IsEmpty ? null : (float*)(((CpuMemory)rowScales.Memory!).Pointer + rowScales.Offset);
         DType dtype = rows.DType;
-        // Queries that a scan would read as they are need no copy.
-        bool isReady = dtype == DType.F32 && prepared == d;
-        using CpuMemory copies = new(q * ((isReady ? 0 : prepared) + 1) * sizeof(float));
-        float* units = (float*)copies.Pointer, copy = units + q;
-        using System.Buffers.MemoryHandle pinned = queries.AsMemory().Pin();
-        float* query = (float*)pinned.Pointer;
-        if (isReady)
-        {
-            copy = query;
-            new Span<float>(units, checked((int)q)).Fill(1);
-        }
-        else if (!distance)
-        {
-            Parallel.For(0, q, i => units[i] = DotKernel.Prepare(dtype, query + i * d, d, copy + i * prepared, DotKernel.Chunk(d)));
-        }
-
+        // float32 queries of whole steps are what a scan would make of them.
+        bool isReady = dtype == DType.F32 && width == d;
+        using MemoryHandle pinned = queries.AsMemory().Pin();
+        using CpuMemory copies = new(q * ((isReady ? 0 : width) + 1) * sizeof(float));
+        float* query = (float*)pinned.Pointer, units = (float*)copies.Pointer, prepared = isReady ? query : units + q;
+        if (!distance) Parallel.For(0, q, i => units[i] = isReady ? 1 : DotKernel.Prepare(dtype, query + i * d, d, prepared + i * width, DotKernel.Chunk(d)));
         Parallel.For(0, q * tasks, task =>
         {
             long of = task / tasks, from = of * c + task % tasks * RowsPerTask, to = Math.Min(from + RowsPerTask, (of + 1) * c);
@@ -63,7 +54,7 @@ public static unsafe class HostRows
             {
                 int together = Math.Min(GatherScan.Rows, count - first);
                 for (int i = 0; i < 2 * GatherScan.Rows; i++) row[i] = data + (indices[places[Math.Min(first + i, count - 1)]] - firstRow) * stride;
-                if (!distance) Multiply(dtype, row, together, copy + of * prepared, d, products);
+                if (!distance) Multiply(dtype, row, together, prepared + of * width, d, products);
                 for (int i = 0; i < together; i++)
                 {
                     long place = places[first + i];
