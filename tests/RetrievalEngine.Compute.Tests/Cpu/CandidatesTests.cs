@@ -47,9 +47,9 @@ internal sealed unsafe class CandidatesTests
     }
 
     [Test]
-    public void As_many_as_there_are_rows([Values(1, 15, 16, 17, 300)] int rows, [Values(1, 3)] int lanes)
+    public void As_many_as_there_are_rows([Values(1, 15, 16, 17, 300)] int rows, [Values(1, 3)] int lanes, [Values(5, 601)] int different)
     {
-        float[] scores = [.. Enumerable.Range(0, rows).Select(row => (float)(row * 7 % 5))];
+        float[] scores = [.. Enumerable.Range(0, rows).Select(row => (float)(row * 7 % different))];
         (float Score, uint Row)[] expected = [.. scores.Select((score, row) => (score, (uint)row)).OrderByDescending(s => s.score).ThenBy(s => s.Item2)];
         Assert.That(Collect(scores, lanes, rows, 8, float.NegativeInfinity), Is.EqualTo(expected));
     }
