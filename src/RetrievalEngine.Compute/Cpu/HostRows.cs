@@ -34,8 +34,9 @@ public static unsafe class HostRows
         // float32 queries of whole steps are what a scan would make of them.
         bool isReady = dtype == DType.F32 && width == d;
         using MemoryHandle pinned = queries.AsMemory().Pin();
-        using CpuMemory copies = new(q * ((isReady ? 0 : width) + 1) * sizeof(float));
-        float* query = (float*)pinned.Pointer, units = (float*)copies.Pointer, prepared = isReady ? query : units + q;
+        long copied = isReady ? 0 : q * width;
+        using CpuMemory copies = new((copied + q) * sizeof(float));
+        float* query = (float*)pinned.Pointer, prepared = isReady ? query : (float*)copies.Pointer, units = (float*)copies.Pointer + copied;
         if (!distance) Parallel.For(0, q, i => units[i] = isReady ? 1 : DotKernel.Prepare(dtype, query + i * d, d, prepared + i * width, DotKernel.Chunk(d)));
         Parallel.For(0, q * tasks, task =>
         {
