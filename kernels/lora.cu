@@ -84,14 +84,16 @@ DEVICE void lora_partial(const NarrowArguments<T>& arguments) {
     });
 }
 
-// y [rows, columns] = scale · Σ over `count` parts, or added to y.
+// y [rows, columns] = scale · Σ over `count` parts, or added to y. Several sums that go to one y lie side by side in the parts: they are one job, because nothing
+// orders the blocks of two.
 struct Reduction {
     const float* parts;
     void* y;
     int64_t part_stride, row_stride;      // of the parts
     int64_t y_row_stride, y_column_stride;
-    int32_t count, rows, columns, y_type, accumulate;
+    int32_t count, rows, columns, addends, y_type, accumulate;
     float scale;
+    int32_t unused;
 };
 struct ReduceArguments {
     Reduction jobs[kMaxReductions];
@@ -110,12 +112,16 @@ KERNEL(lora_reduce, 256, 4, ReduceArguments arguments) {
     if (index >= (int64_t)job.rows * job.columns) return;
     const int row = (int)(index / job.columns), column = (int)(index % job.columns);
     const float* from = job.parts + row * job.row_stride + column;
-    float sum = 0.0f;
-    for (int part = 0; part < job.count; part++) sum += from[part * job.part_stride];
-    sum *= job.scale;
-    if (job.y_type == kF32) put<float>(job, row, column, sum);
-    else if (job.y_type == kBF16) put<bf16>(job, row, column, sum);
-    else put<f16>(job, row, column, sum);
+    float total = 0.0f;
+    for (int addend = 0; addend < job.addends; addend++, from += job.columns) {
+        float sum = 0.0f;
+        for (int part = 0; part < job.count; part++) sum += from[part * job.part_stride];
+        total += sum;
+    }
+    total *= job.scale;
+    if (job.y_type == kF32) put<float>(job, row, column, total);
+    else if (job.y_type == kBF16) put<bf16>(job, row, column, total);
+    else put<f16>(job, row, column, total);
 }
 
 constexpr int kBiasRows = 128;

@@ -89,8 +89,9 @@ public interface IBackend : IDisposable
         Activation activation = Activation.None);
 
     /// <summary>
-    /// With ds = scale · dy·B: dB += dyᵀ·s, dA += dsᵀ·drop(x), dW += dyᵀ·x, dBias += Σ rows of dy where asked for (where projections share A they also share dA, to which all of them add), and
+    /// With ds = scale · dy·B: dB += dyᵀ·s, dA += dsᵀ·drop(x), dW += dyᵀ·x, dBias += Σ rows of dy where asked for, and
     /// dx [M, K] = Σ over projections of dy·W + mask·ds·A / (1 - p), added to dx when <paramref name="accumulate"/>; none where nothing below is trained.
+    /// Projections that share A are neighbours and share dA, to which all of them add.
     /// </summary>
     void LoraMatMulBackward(ReadOnlySpan<Tensor> dy, Tensor x, ReadOnlySpan<Projection> projections, Dropout dropout, ReadOnlySpan<Tensor> s,
         ReadOnlySpan<ProjectionGradient> gradients, Tensor dx, bool accumulate = false);

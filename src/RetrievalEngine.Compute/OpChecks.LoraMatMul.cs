@@ -31,6 +31,12 @@ public static partial class OpChecks
             RequireMatrix(Op, $"gradients[{i}].W", gradients[i].W, n, k, true);
             RequireMatrix(Op, $"gradients[{i}].A", gradients[i].A, r, k, true);
             RequireMatrix(Op, $"gradients[{i}].B", gradients[i].B, n, r, true);
+            for (int j = 0; j < i - 1; j++)
+            {
+                Require(gradients[i].A.IsEmpty || gradients[i].A != gradients[j].A || gradients[i].A == gradients[i - 1].A, Op,
+                    $"gradients[{j}] and gradients[{i}] share A, which only neighbours may");
+            }
+
             Require(gradients[i].Bias.IsEmpty || (gradients[i].Bias.DType == DType.F32 && gradients[i].Bias.Count == n), Op,
                 $"gradients[{i}].Bias is {gradients[i].Bias} but must be F32 [{n}]");
         }

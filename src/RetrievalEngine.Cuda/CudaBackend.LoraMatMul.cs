@@ -196,7 +196,12 @@ public sealed unsafe partial class CudaBackend
                     narrow.AddSegments(input, ds, m);
                 }
 
-                sums.Add(all, column, stride, count, k, r, CudaMemory.Address(gradients[i].A), DType.F32, 1, k, drops ? narrow.Launch.Dropout.Scale : 1, true);
+                if (i == 0 || gradients[i].A != gradients[i - 1].A)
+                {
+                    float scale = drops ? narrow.Launch.Dropout.Scale : 1;
+                    sums.Add(all, column, stride, count, k, r, CudaMemory.Address(gradients[i].A), DType.F32, 1, k, scale, true, Sharers(gradients[i..]));
+                }
+
                 Tensor parts = Scratch.Allocate(new Shape(count, n, NarrowList.Stride(r)));
                 narrow.Add(parts, n, r, m, n, drops: false);
                 narrow.AddSegments(outputs[i], Operand(ref packs, s[i], type), m);
@@ -211,6 +216,14 @@ public sealed unsafe partial class CudaBackend
         Pack(ref packs);
         MultiplyNarrow(ref narrow, transposed: true, type.DType);
         Reduce(ref sums);
+    }
+
+    /// <summary>How many neighbours, the first among them, add to the first one's dA.</summary>
+    private static int Sharers(ReadOnlySpan<ProjectionGradient> gradients)
+    {
+        int count = 1;
+        while (count < gradients.Length && gradients[count].A == gradients[0].A) count++;
+        return count;
     }
 
     /// <summary>dW [N, K] += dyᵀ·x.</summary>

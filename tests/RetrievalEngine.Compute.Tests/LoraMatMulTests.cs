@@ -36,6 +36,11 @@ internal sealed class LoraMatMulTests(TestBackend backend)
         yield return new Case(9, 40, [new Part(30, 256), new Part(8, 70)], Dropout: 0.4f);
         yield return new Case(4, 11, [.. Enumerable.Range(8, 10).Select(i => new Part(i, i % 3 * 2))], Bias: true);
         yield return new Case(70, 64, [new Part(48, 16), new Part(32, 8)], Dropout: 0.2f, Bias: true, Accumulate: true, Activation: Activation.Silu);
+        // Parts of one matrix, which share A: alone, between others, in more than a part of a sum, and more of them than one launch takes.
+        yield return new Case(37, 50, [new Part(16, 8), new Part(17, 8, SharesA: true), new Part(18, 8, SharesA: true)], Full: false);
+        yield return new Case(37, 50, [new Part(9, 3), new Part(16, 4), new Part(17, 4, SharesA: true), new Part(5)], Dropout: 0.3f);
+        yield return new Case(1100, 24, [new Part(16, 5), new Part(8, 5, SharesA: true)], Full: false);
+        yield return new Case(4, 11, [new Part(7, 2), .. Enumerable.Range(8, 6).Select(i => new Part(i, 2, SharesA: true))]);
     }
 
     [TestCaseSource(nameof(Cases))]
@@ -69,7 +74,7 @@ internal sealed class LoraMatMulTests(TestBackend backend)
             if (c.Full) call.InPlaceF32($"dw{i}", v.Start(p.N * c.K), Sum(v.Start(p.N * c.K), v.Dw[i]), backend.Products(2e-6), p.N, c.K);
             if (c.Bias) call.InPlaceF32($"dbias{i}", v.Start(p.N), Sum(v.Start(p.N), v.Dbias[i]), backend.Products(2e-6), p.N);
             if (p.Rank == 0) continue;
-            call.InPlaceF32($"da{i}", v.Start(p.Rank * c.K), Sum(v.Start(p.Rank * c.K), v.Da[i]), Rounded, p.Rank, c.K);
+            if (!p.SharesA) call.InPlaceF32($"da{i}", v.Start(p.Rank * c.K), Sum(v.Start(p.Rank * c.K), v.Da[i]), Rounded, p.Rank, c.K);
             call.InPlaceF32($"db{i}", v.Start(p.N * p.Rank), Sum(v.Start(p.N * p.Rank), v.Db[i]), backend.Rounded(2e-6), p.N, p.Rank);
         }
 
@@ -131,6 +136,19 @@ internal sealed class LoraMatMulTests(TestBackend backend)
             Throws.ArgumentException);
     }
 
+    [Test]
+    public void An_A_that_others_than_neighbours_share_is_refused()
+    {
+        using GuardedTensors t = new(backend.Device.Value, backend.Alignment);
+        foreach (string name in (string[])["x", "w", "a", "da", "other", "y", "b", "db", "s"])
+            t.Add(name, new Shape(2, 2), DType.F32, new byte[16]);
+        Projection p = new(t["w"], A: t["a"], B: t["b"], Scale: 1);
+        ProjectionGradient shared = new(A: t["da"], B: t["db"]), other = new(A: t["other"], B: t["db"]);
+        void Backward(params ProjectionGradient[] gradients) => backend.Device.Value.LoraMatMulBackward(
+            [t["y"], t["y"], t["y"]], t["x"], [p, p, p], default, [t["s"], t["s"], t["s"]], gradients, default);
+        Assert.That(() => Backward(shared, other, shared), Throws.ArgumentException.With.Message.Contains("gradients[0] and gradients[2]"));
+    }
+
     private OpCall Inputs(Case c, Values v)
     {
         OpCall call = new OpCall(backend).Activation("x", v.X, c.M, c.K);
@@ -138,31 +156,41 @@ internal sealed class LoraMatMulTests(TestBackend backend)
         {
             call.Float($"w{i}", c.Weights, v.W[i], c.Parts[i].N, c.K);
             if (c.Bias) call.F32($"bias{i}", v.Bias[i], c.Parts[i].N);
-            if (c.Parts[i].Rank > 0) call.F32($"a{i}", v.A[i], c.Parts[i].Rank, c.K).F32($"b{i}", v.B[i], c.Parts[i].N, c.Parts[i].Rank);
+            if (c.Parts[i].Rank == 0) continue;
+            if (!c.Parts[i].SharesA) call.F32($"a{i}", v.A[i], c.Parts[i].Rank, c.K);
+            call.F32($"b{i}", v.B[i], c.Parts[i].N, c.Parts[i].Rank);
         }
 
         return call;
     }
 
     private static Projection[] Projections(Case c, GuardedTensors t) =>
-        [.. c.Parts.Select((_, i) => new Projection(t[$"w{i}"], t[$"bias{i}"], t[$"a{i}"], t[$"b{i}"], Scale))];
+        [.. c.Parts.Select((_, i) => new Projection(t[$"w{i}"], t[$"bias{i}"], t[$"a{c.Owner(i)}"], t[$"b{i}"], Scale))];
 
     private static ProjectionGradient[] Gradients(Case c, GuardedTensors t) =>
-        [.. c.Parts.Select((_, i) => new ProjectionGradient(t[$"dw{i}"], t[$"dbias{i}"], t[$"da{i}"], t[$"db{i}"]))];
+        [.. c.Parts.Select((_, i) => new ProjectionGradient(t[$"dw{i}"], t[$"dbias{i}"], t[$"da{c.Owner(i)}"], t[$"db{i}"]))];
 
     private static Tensor[] All(Case c, GuardedTensors t, string name) => [.. c.Parts.Select((_, i) => t[$"{name}{i}"])];
 
     private static double[] Sum(double[] a, double[] b) => [.. a.Zip(b, (x, y) => x + y)];
 
-    public sealed record Part(int N, int Rank = 0);
+    /// <summary>SharesA: with the part before it.</summary>
+    public sealed record Part(int N, int Rank = 0, bool SharesA = false);
 
     /// <summary>Train: whether there are gradients of parameters at all; Full: whether dW is among them.</summary>
     public sealed record Case(
         int M, int K, Part[] Parts, float Dropout = 0, bool Bias = false, DType Weights = DType.F32, bool Accumulate = false,
         Activation Activation = Activation.None, bool Train = true, bool Full = true, bool Dx = true)
     {
+        /// <summary>The part whose A part <paramref name="i"/> has.</summary>
+        public int Owner(int i)
+        {
+            while (Parts[i].SharesA) i--;
+            return i;
+        }
+
         public override string ToString() =>
-            $"{M}x{K} to {string.Join(",", Parts.Select(p => $"{p.N}r{p.Rank}"))} {Weights} dropout {Dropout} {Activation} "
+            $"{M}x{K} to {string.Join(",", Parts.Select(p => $"{p.N}r{p.Rank}{(p.SharesA ? "=" : "")}"))} {Weights} dropout {Dropout} {Activation} "
             + $"{(Bias ? "bias " : "")}{(Accumulate ? "+= " : "")}{(Train ? "" : "frozen ")}{(Full ? "" : "adapter ")}{(Dx ? "" : "no dx")}";
     }
 
@@ -187,7 +215,7 @@ internal sealed class LoraMatMulTests(TestBackend backend)
                 (int n, int r) = (c.Parts[i].N, c.Parts[i].Rank);
                 W[i] = random.Normal(n * c.K, dtype: c.Weights);
                 Bias[i] = random.Normal(n);
-                A[i] = random.Normal(r * c.K);
+                A[i] = c.Parts[i].SharesA ? A[i - 1] : random.Normal(r * c.K);
                 B[i] = random.Normal(n * r);
                 Dy[i] = random.Normal(c.M * n, dtype: dtype);
                 S[i] = [.. NaiveProduct.Multiply(kept, A[i], c.M, r, c.K, transB: true).Select(value => Scale * value)];
@@ -199,6 +227,7 @@ internal sealed class LoraMatMulTests(TestBackend backend)
                 Dbias[i] = NaiveProduct.Multiply([.. Enumerable.Repeat(1.0, c.M)], Dy[i], 1, n, c.M);
                 Db[i] = NaiveProduct.Multiply(Dy[i], S[i], n, r, c.M, transA: true);
                 Da[i] = NaiveProduct.Multiply(ds, kept, r, c.K, c.M, transA: true);
+                if (c.Parts[i].SharesA) NaiveProduct.Add(Da[c.Owner(i)], Da[i]);
                 NaiveProduct.Add(Dx, NaiveProduct.Multiply(Dy[i], W[i], c.M, c.K, n));
                 NaiveProduct.Add(Dx, NaiveProduct.Drop(NaiveProduct.Multiply(ds, A[i], c.M, c.K, r), new Dropout(c.Dropout, 11)));
             }

@@ -19,11 +19,11 @@ internal struct ReduceList
 
     /// <summary>
     /// y [rows, columns] = scale · Σ of <paramref name="count"/> parts, or added to y. The parts are [count, rows, <paramref name="stride"/>] and begin at
-    /// their column
-    /// <paramref name="column"/>; y is at <paramref name="y"/>, its elements <paramref name="yRowStride"/> and <paramref name="yColumnStride"/> apart.
+    /// their column <paramref name="column"/>; y is at <paramref name="y"/>, its elements <paramref name="yRowStride"/> and <paramref name="yColumnStride"/>
+    /// apart. No two jobs have the same y: its <paramref name="addends"/> lie side by side in the parts, each of so many columns.
     /// </summary>
     public void Add(Tensor parts, long column, long stride, long count, long rows, long columns, ulong y, DType dtype, long yRowStride, long yColumnStride,
-        float scale, bool accumulate)
+        float scale, bool accumulate, int addends = 1)
     {
         Jobs[Count++] = new Job
         {
@@ -36,6 +36,7 @@ internal struct ReduceList
             Count = checked((int)count),
             Rows = checked((int)rows),
             Columns = checked((int)columns),
+            Addends = addends,
             YType = (int)dtype,
             Accumulate = accumulate ? 1 : 0,
             Scale = scale,
@@ -49,8 +50,9 @@ internal struct ReduceList
     {
         public ulong Parts, Y;
         public long PartStride, RowStride, YRowStride, YColumnStride;
-        public int Count, Rows, Columns, YType, Accumulate;
+        public int Count, Rows, Columns, Addends, YType, Accumulate;
         public float Scale;
+        public int Unused;
     }
 
     [InlineArray(Capacity)]
