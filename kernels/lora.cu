@@ -112,16 +112,13 @@ KERNEL(lora_reduce, 256, 4, ReduceArguments arguments) {
     if (index >= (int64_t)job.rows * job.columns) return;
     const int row = (int)(index / job.columns), column = (int)(index % job.columns);
     const float* from = job.parts + row * job.row_stride + column;
-    float total = 0.0f;
-    for (int addend = 0; addend < job.addends; addend++, from += job.columns) {
-        float sum = 0.0f;
+    float sum = 0.0f;
+    for (int addend = 0; addend < job.addends; addend++, from += job.columns)
         for (int part = 0; part < job.count; part++) sum += from[part * job.part_stride];
-        total += sum;
-    }
-    total *= job.scale;
-    if (job.y_type == kF32) put<float>(job, row, column, total);
-    else if (job.y_type == kBF16) put<bf16>(job, row, column, total);
-    else put<f16>(job, row, column, total);
+    sum *= job.scale;
+    if (job.y_type == kF32) put<float>(job, row, column, sum);
+    else if (job.y_type == kBF16) put<bf16>(job, row, column, sum);
+    else put<f16>(job, row, column, sum);
 }
 
 constexpr int kBiasRows = 128;
