@@ -31,7 +31,7 @@ internal sealed record DenseSearch(string Index, string? Model, string? Adapter,
     {
         CheckMemory(backend, quiet, Index, Model, Adapter);
         using DenseIndex index = DenseIndex.Open(backend, Index, !SkipChecksums, progress, stop);
-        using TextEncoder encoder = index.LoadEncoder(Model, Adapter, progress, stop);
+        using TextEncoder encoder = index.LoadEncoder(Model, Adapter, progress, cancellation: stop);
         (string[] ids, float[] vectors) = Encode(encoder, queries, quiet, progress, stop);
         return Rank(index, ids, vectors, quiet, progress, stop);
     }

@@ -105,7 +105,7 @@ internal static class MineCommand
                 if (parsed.GetValue(index) is { } searched)
                     DenseSearch.CheckMemory(backend, isQuiet, searched, parsed.GetValue(model), parsed.GetValue(adapter));
                 using DenseIndex? dense = parsed.GetValue(index) is { } folder ? DenseIndex.Open(backend, folder, progress: progress, cancellation: stop) : null;
-                using TextEncoder? encoder = dense?.LoadEncoder(parsed.GetValue(model), parsed.GetValue(adapter), progress, stop);
+                using TextEncoder? encoder = dense?.LoadEncoder(parsed.GetValue(model), parsed.GetValue(adapter), progress, cancellation: stop);
                 IDocumentRanker ranker = parsed.GetValue(run) is { } found ? new RunRanker(RunFile.Load(found), documents)
                     : dense is null ? new Bm25Ranker(Bm25Search.Index(documents, new Bm25Options(parsed.GetValue(k1), parsed.GetValue(b)), stop))
                     : DenseRanker.Create(dense, encoder!, documents, rows.Select(row => new Query(row.QueryId, row.Query, row.Prompt)), options.RangeMax, progress, stop);

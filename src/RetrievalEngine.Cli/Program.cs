@@ -28,6 +28,7 @@ internal static class Program
             IndexCommand.Create(),
             SearchCommand.Create(),
             RerankCommand.Create(),
+            ServeCommand.Create(),
             MineCommand.Create(),
             EvaluateCommand.Create(),
             CompareCommand.Create(),

@@ -59,7 +59,7 @@ internal readonly struct JsonFields
     public static JsonElement ParseElement(ReadOnlySpan<byte> json, string where)
     {
         if (json.StartsWith("\uFEFF"u8)) json = json[3..];
-        if (!Utf8.IsValid(json)) throw new InputException($"{where}: not valid UTF-8; convert the file to UTF-8");
+        if (!Utf8.IsValid(json)) throw new InputException($"{where}: not valid UTF-8; convert it to UTF-8");
         try
         {
             return JsonElement.Parse(json, s_options);

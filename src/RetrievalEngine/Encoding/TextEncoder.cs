@@ -23,7 +23,6 @@ public sealed class TextEncoder : IDisposable
     public const int DefaultBatchTokens = 4096;
 
     private readonly IBackend _backend;
-    private readonly Tokenizer _tokenizer;
     private readonly Transformer _model;
     private readonly Arena _arena;
     private readonly Lock _turn = new();
@@ -33,7 +32,7 @@ public sealed class TextEncoder : IDisposable
     private TextEncoder(IBackend backend, Tokenizer tokenizer, Transformer model, EncodingContract contract, bool ownsModel)
     {
         _backend = backend;
-        _tokenizer = tokenizer;
+        Tokenizer = tokenizer;
         _model = model;
         _arena = new Arena(backend);
         _ownsModel = ownsModel;
@@ -43,6 +42,15 @@ public sealed class TextEncoder : IDisposable
 
     /// <summary>What turns texts into vectors here.</summary>
     public EncodingContract Contract { get; }
+
+    /// <summary>What turns texts into tokens here.</summary>
+    public Tokenizer Tokenizer { get; }
+
+    /// <summary>Rows of the table of token embeddings: a token id must be smaller.</summary>
+    public int TokenRows => _model.Config.VocabSize;
+
+    /// <summary>The form of the contract.</summary>
+    public VectorForm Form => new(Contract.Dimensions, Contract.Normalize);
 
     /// <summary>Most tokens of a batch; a longer text is a batch of its own. It does not change the vectors.</summary>
     public int BatchTokens { get; init; } = DefaultBatchTokens;
@@ -101,7 +109,7 @@ public sealed class TextEncoder : IDisposable
     {
         ArgumentNullException.ThrowIfNull(texts);
         int budget = Contract.MaxLength(side) - (Contract.AppendEosToken ? 1 : 0);
-        int special = _tokenizer.Encode("", Contract.AddSpecialTokens).Length;
+        int special = Tokenizer.Encode("", Contract.AddSpecialTokens).Length;
         int[][] sequences = new int[texts.Count][];
         long tokens = 0;
         int truncated = 0, empty = 0, withoutToken = -1;
@@ -109,12 +117,12 @@ public sealed class TextEncoder : IDisposable
         Parallel.For(0, texts.Count, options, i =>
         {
             // One token more than fits tells whether anything was lost.
-            int[] sequence = _tokenizer.Encode(texts[i], Contract.AddSpecialTokens, budget + 1, Contract.TruncationSide);
+            int[] sequence = Tokenizer.Encode(texts[i], Contract.AddSpecialTokens, budget + 1, Contract.TruncationSide);
             if (sequence.Length == special) Interlocked.Increment(ref empty);
             if (sequence.Length > budget)
             {
                 Interlocked.Increment(ref truncated);
-                sequence = _tokenizer.Encode(texts[i], Contract.AddSpecialTokens, budget, Contract.TruncationSide);
+                sequence = Tokenizer.Encode(texts[i], Contract.AddSpecialTokens, budget, Contract.TruncationSide);
             }
 
             if (Contract.AppendEosToken) sequence = [.. sequence, Contract.EosTokenId!.Value];
@@ -143,10 +151,16 @@ public sealed class TextEncoder : IDisposable
     }
 
     /// <summary>The same into <paramref name="vectors"/>; <paramref name="finished"/> is told the texts and tokens of each batch.</summary>
-    public void Encode(TokenizedTexts texts, Span<float> vectors, Action<int, int>? finished, CancellationToken cancellation = default)
+    public void Encode(TokenizedTexts texts, Span<float> vectors, Action<int, int>? finished, CancellationToken cancellation = default) =>
+        Encode(texts, Form, vectors, finished, cancellation);
+
+    /// <summary>The same in another form than the contract's.</summary>
+    /// <exception cref="ArgumentException">The form has more dimensions than the contract, or the vectors need other room.</exception>
+    public void Encode(TokenizedTexts texts, VectorForm form, Span<float> vectors, Action<int, int>? finished, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(texts);
-        int dimensions = Contract.Dimensions;
+        int dimensions = form.Dimensions;
+        if (dimensions < 1 || dimensions > Contract.Dimensions) throw new ArgumentException($"vectors have 1 to {Contract.Dimensions} dimensions, not {dimensions}", nameof(form));
         if (vectors.Length != (long)texts.Sequences.Count * dimensions)
             throw new ArgumentException(
                 $"{texts.Sequences.Count} vectors of {dimensions} need {(long)texts.Sequences.Count * dimensions} numbers, not {vectors.Length}",
@@ -155,7 +169,7 @@ public sealed class TextEncoder : IDisposable
         {
             cancellation.ThrowIfCancellationRequested();
             PackedBatch packed = PackedBatch.Pack([.. batch.Select(i => texts.Sequences[i])]);
-            float[] rows = EncodeBatch(packed);
+            float[] rows = EncodeBatch(packed, form);
             for (int b = 0; b < batch.Length; b++)
             {
                 ReadOnlySpan<float> row = rows.AsSpan(b * dimensions, dimensions);
@@ -221,15 +235,15 @@ public sealed class TextEncoder : IDisposable
     }
 
     /// <summary>Vectors [B, dimensions] of one batch.</summary>
-    private float[] EncodeBatch(PackedBatch batch)
+    private float[] EncodeBatch(PackedBatch batch, VectorForm form)
     {
         lock (_turn)
         {
             _arena.Reset();
             Tensor pooled = _model.ForwardPooled(batch, Contract.Pooling, _arena);
             if (_model.Projection is { } projection) pooled = projection.Forward(pooled, _arena, out _);
-            if (Contract.Dimensions < _model.EmbeddingSize) pooled = FirstColumns(pooled, Contract.Dimensions);
-            if (Contract.Normalize) _backend.L2NormalizeForward(pooled, pooled, _arena.Allocate(new Shape(batch.Sequences)));
+            if (form.Dimensions < _model.EmbeddingSize) pooled = FirstColumns(pooled, form.Dimensions);
+            if (form.Normalize) _backend.L2NormalizeForward(pooled, pooled, _arena.Allocate(new Shape(batch.Sequences)));
             return _backend.ToArray(pooled);
         }
     }

@@ -60,7 +60,7 @@ public sealed class DenseIndex : IDisposable
     /// </summary>
     /// <exception cref="InputException">A folder is missing, or holds another model than that of the index.</exception>
     public TextEncoder LoadEncoder(string? modelFolder = null, string? adapterFolder = null, IProgress<ProgressUpdate>? progress = null,
-        CancellationToken cancellation = default)
+        int batchTokens = TextEncoder.DefaultBatchTokens, CancellationToken cancellation = default)
     {
         EncodingContract contract = Manifest.Contract
             ?? throw new InputException($"the index {_store.Folder} was imported and names no model for queries; search it with --query-embeddings");
@@ -69,7 +69,7 @@ public sealed class DenseIndex : IDisposable
         EncodingContract found = ContractResolver.WithHashesOf(contract, model, adapter, Tokenizer.Load(model), progress, cancellation);
         if (contract.Mismatch(found, $"the index {_store.Folder}", model) is { } mismatch)
             throw new InputException($"the index was made with another model: {mismatch}");
-        return TextEncoder.Load(_backend, model, adapter, contract);
+        return TextEncoder.Load(_backend, model, adapter, contract, batchTokens);
     }
 
     /// <summary>The vectors of a folder of query embeddings, if they were made under the contract of this index.</summary>

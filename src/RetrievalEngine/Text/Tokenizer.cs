@@ -98,12 +98,15 @@ public sealed class Tokenizer
         List<string> tokens = new(ids.Length);
         foreach (int id in ids)
         {
-            if (skipSpecialTokens && _pipeline.AddedById.TryGetValue(id, out AddedToken? added) && added.Special) continue;
+            if (skipSpecialTokens && IsSpecial(id)) continue;
             if (IdToToken(id) is { } token) tokens.Add(token);
         }
 
         return _decoder is null ? string.Join(' ', tokens) : string.Concat(_decoder.Decode(tokens));
     }
+
+    /// <summary>Whether the token of <paramref name="id"/> stands for no text, such as [CLS] or EOS.</summary>
+    public bool IsSpecial(int id) => _pipeline.AddedById.TryGetValue(id, out AddedToken? added) && added.Special;
 
     /// <summary>The id of a token, added tokens first; null where there is none.</summary>
     public int? TokenToId(string token)

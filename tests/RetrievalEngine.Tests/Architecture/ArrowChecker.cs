@@ -7,7 +7,7 @@ using System.Xml.Linq;
 namespace RetrievalEngine.Tests.Architecture;
 
 /// <summary>
-/// Who may use whom (design §2). Projects: Compute ← RetrievalEngine ← Cli, Compute ← Cuda ← Cli. Inside RetrievalEngine the folders are namespaces
+/// Who may use whom (design §2). Projects: Compute ← RetrievalEngine ← Server ← Cli, Compute ← Cuda ← Cli; HTTP is the server's. Inside RetrievalEngine the folders are namespaces
 /// with the edges below;
 /// everything may use the root namespace and Compute. Each violation is one sentence that names file and edge.
 /// </summary>
@@ -20,7 +20,8 @@ internal static partial class ArrowChecker
         ["RetrievalEngine.Compute"] = [],
         ["RetrievalEngine"] = ["RetrievalEngine.Compute"],
         ["RetrievalEngine.Cuda"] = ["RetrievalEngine.Compute"],
-        ["RetrievalEngine.Cli"] = ["RetrievalEngine", "RetrievalEngine.Compute", "RetrievalEngine.Cuda"],
+        ["RetrievalEngine.Server"] = ["RetrievalEngine"],
+        ["RetrievalEngine.Cli"] = ["RetrievalEngine", "RetrievalEngine.Server", "RetrievalEngine.Compute", "RetrievalEngine.Cuda"],
     };
 
     private static readonly Dictionary<string, string[]> NamespaceEdges = new()
@@ -96,6 +97,9 @@ internal static partial class ArrowChecker
                 yield return $"{file.Path}: names {backend.Value}; only RetrievalEngine.Cli chooses a backend";
         }
 
+        if (project != "RetrievalEngine.Server" && HttpUse().Match(file.Code) is { Success: true } http)
+            yield return $"{file.Path}: {http.Value} belongs to RetrievalEngine.Server alone";
+
         if (UnsafeCode().IsMatch(file.Code) && !UnsafeFolders.Any(folder => file.Path.StartsWith(folder, StringComparison.Ordinal)))
             yield return $"{file.Path}: unsafe code belongs in {string.Join(" and ", UnsafeFolders)} alone";
 
@@ -150,6 +154,9 @@ internal static partial class ArrowChecker
 
     [GeneratedRegex(@"\bSystem\.CommandLine\b|\bSpectre\.\w+|(?<![\w.])(?:System\.)?Console\.\w+")]
     private static partial Regex ConsoleUse();
+
+    [GeneratedRegex(@"\bMicrosoft\.AspNetCore\b|\bSystem\.Net\.Http\b")]
+    private static partial Regex HttpUse();
 
     [GeneratedRegex(@"\b(?:Cpu|Cuda)Backend\b")]
     private static partial Regex BackendName();

@@ -42,6 +42,9 @@ internal sealed class ArrowsTests
     [TestCase("src/RetrievalEngine.Cuda/A.cs", "using RetrievalEngine.Text;", "above it")]
     [TestCase("src/RetrievalEngine.Cuda/A.cs", "class A { void F() => Console.WriteLine(); }", "Cli alone")]
     [TestCase("src/RetrievalEngine/Encoding/A.cs", "class A { object b = new CpuBackend(); }", "chooses a backend")]
+    [TestCase("src/RetrievalEngine.Server/A.cs", "class A { object b = new CpuBackend(); }", "chooses a backend")]
+    [TestCase("src/RetrievalEngine.Server/A.cs", "class A { void F() => Console.WriteLine(); }", "Cli alone")]
+    [TestCase("src/RetrievalEngine.Cli/A.cs", "using Microsoft.AspNetCore.Http;", "Server alone")]
     [TestCase("src/RetrievalEngine/Encoding/A.cs", "class A { object b = new CudaBackend(); }", "chooses a backend")]
     public void Violations_BadFile_AreNamed(string path, string text, string expected)
     {
@@ -67,6 +70,7 @@ internal sealed class ArrowsTests
     [TestCase("RetrievalEngine", "<ProjectReference Include=\"..\\RetrievalEngine.Cli\\RetrievalEngine.Cli.csproj\" />", "against the arrows")]
     [TestCase("RetrievalEngine", "<ProjectReference Include=\"../RetrievalEngine.Cuda/RetrievalEngine.Cuda.csproj\" />", "against the arrows")]
     [TestCase("RetrievalEngine.Cuda", "<ProjectReference Include=\"../RetrievalEngine/RetrievalEngine.csproj\" />", "against the arrows")]
+    [TestCase("RetrievalEngine.Server", "<ProjectReference Include=\"../RetrievalEngine.Cuda/RetrievalEngine.Cuda.csproj\" />", "against the arrows")]
     [TestCase("RetrievalEngine", "<PackageReference Include=\"Spectre.Console\" />", "Cli alone")]
     [TestCase("RetrievalEngine", "<AllowUnsafeBlocks>true</AllowUnsafeBlocks>", "alone")]
     [TestCase("RetrievalEngine.Other", "", "does not know")]
