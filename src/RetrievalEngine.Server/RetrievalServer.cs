@@ -62,6 +62,7 @@ public sealed class RetrievalServer : IAsyncDisposable
     /// <summary>Takes no new requests, finishes those under way, as long as the options give them, and stops listening.</summary>
     public async ValueTask DisposeAsync()
     {
+        if (_pipeline.IsStopping) return;
         _pipeline.IsStopping = true;
         await _application.StopAsync().ConfigureAwait(false);
         await _application.DisposeAsync().ConfigureAwait(false);

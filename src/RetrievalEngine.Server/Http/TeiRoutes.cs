@@ -80,8 +80,9 @@ internal static class TeiRoutes
         writer.WriteStartArray();
         for (int i = 0; i < tokens.Ids.Length; i++)
         {
-            bool isSpecial = tokenizer.IsSpecial(tokens.Ids[i]);
             (int start, int end) = tokens.Offsets[i];
+            // What the template added stands for no text; a "[SEP]" that the text has does.
+            bool isSpecial = start == end && tokenizer.IsSpecial(tokens.Ids[i]);
             writer.WriteStartObject();
             writer.WriteNumber("id", tokens.Ids[i]);
             writer.WriteString("text", isSpecial ? tokens.Tokens[i] : text[units[start]..units[end]]);
