@@ -28,6 +28,9 @@ switch (args)
     case ["flat", .. string[] rest]:
         FlatReport.Run(rest);
         break;
+    case ["serve", .. string[] rest]:
+        ServeReport.Run(rest);
+        break;
     case ["topk"]:
         TopKReport.Run();
         break;

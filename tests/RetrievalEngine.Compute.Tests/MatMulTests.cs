@@ -43,6 +43,7 @@ internal sealed class MatMulTests(TestBackend backend)
         }
 
         yield return new Case(30, 50, 1030, TransB: true, Accumulate: true, Alpha: -2);
+        foreach (int k in (int[])[1, 15, 16, 17]) yield return new Case(20, 13, k, TransB: true, B: DType.F16);
         yield return new Case(20, 9, 0, TransB: true, Bias: true);
         // One row and a matrix beyond the caches.
         yield return new Case(1, 1030, 4090, TransB: true, Bias: true, Activation: Activation.Relu);

@@ -13,9 +13,6 @@ internal unsafe interface IElementFormat
     /// <summary>16 elements as floats.</summary>
     static abstract Vector512<float> Load(byte* source);
 
-    /// <summary>One element as a float in all lanes.</summary>
-    static abstract Vector512<float> Spread(byte* source);
-
     /// <summary>
     /// 32 elements as floats: the first and the second 16, but of 16-bit elements the even and the odd ones, which are quicker to take apart. binary16 comes
     /// times 2⁻¹¹² and must be finite.
@@ -36,9 +33,6 @@ internal readonly unsafe struct FormatI8 : IElementFormat
         Vector256<short> wide = Vector256.Create(Vector128.WidenLower(bytes), Vector128.WidenUpper(bytes));
         return Vector512.ConvertToSingle(Vector512.Create(Vector256.WidenLower(wide), Vector256.WidenUpper(wide)));
     }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Spread(byte* source) => Vector512.Create((float)*(sbyte*)source);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void LoadPair(byte* source, out Vector512<float> first, out Vector512<float> second)

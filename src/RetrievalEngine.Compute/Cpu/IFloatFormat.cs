@@ -1,4 +1,3 @@
-using System;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
@@ -12,8 +11,15 @@ internal unsafe interface IFloatFormat : IElementFormat
     static abstract void Store(Vector512<float> x, byte* destination);
 }
 
+/// <summary>Floats of which one is quickly in all lanes of a vector.</summary>
+internal unsafe interface ISpreadFormat : IFloatFormat
+{
+    /// <summary>One element as a float in all lanes.</summary>
+    static abstract Vector512<float> Spread(byte* source);
+}
+
 /// <summary>IEEE binary32.</summary>
-internal readonly unsafe struct FloatF32 : IFloatFormat
+internal readonly unsafe struct FloatF32 : ISpreadFormat
 {
     public static int Size => 4;
 
@@ -43,9 +49,6 @@ internal readonly unsafe struct FloatF16 : IFloatFormat
     public static Vector512<float> Load(byte* source) => FloatFormats.WidenF16(Vector256.Load((ushort*)source));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Spread(byte* source) => Vector512.Create((float)*(Half*)source);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void LoadPair(byte* source, out Vector512<float> first, out Vector512<float> second)
     {
         // Sign and the 15 bits behind it where float32 has them: the exponent is 112 too small, also of subnormal numbers; infinities and NaN are not told apart.
@@ -59,7 +62,7 @@ internal readonly unsafe struct FloatF16 : IFloatFormat
 }
 
 /// <summary>bfloat16.</summary>
-internal readonly unsafe struct FloatBF16 : IFloatFormat
+internal readonly unsafe struct FloatBF16 : ISpreadFormat
 {
     public static int Size => 2;
 

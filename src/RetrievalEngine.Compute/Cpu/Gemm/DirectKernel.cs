@@ -24,31 +24,24 @@ internal static unsafe class DirectKernel
     public static bool IsSupported => Avx512F.IsSupported;
 
     /// <summary>
+    /// Whether it reads a right side of this type where it lies; of others <see cref="Packing.Widen"/> makes floats of <see cref="Columns"/> rows first: taken one by one
+    /// they would cost more than the products.
+    /// </summary>
+    public static bool Reads(DType dtype) => dtype is DType.F32 or DType.BF16;
+
+    /// <summary>
     /// sums [Columns, width] = Σ over k of right[column, k] · left[k, width], width 16, 32, 48 or 64. Columns are <paramref name="stride"/> elements of
     /// <paramref name="dtype"/> apart; those from <paramref name="columns"/> on are the last one again. The tile at <paramref name="next"/> is
-    /// fetched for a later call; any address will do.
+    /// fetched for a later call; any address will do. The type is one that it <see cref="Reads"/>.
     /// </summary>
     public static void Multiply(DType dtype, long k, byte* right, long stride, int columns, float* left, int width, float* sums, byte* next)
     {
-        switch (dtype)
-        {
-            case DType.F32:
-                Multiply<FloatF32>(k, right, stride, columns, left, width, sums, next);
-                break;
-            case DType.BF16:
-                Multiply<FloatBF16>(k, right, stride, columns, left, width, sums, next);
-                break;
-            case DType.F16:
-                Multiply<FloatF16>(k, right, stride, columns, left, width, sums, next);
-                break;
-            default:
-                Multiply<FormatI8>(k, right, stride, columns, left, width, sums, next);
-                break;
-        }
+        if (dtype == DType.BF16) Multiply<FloatBF16>(k, right, stride, columns, left, width, sums, next);
+        else Multiply<FloatF32>(k, right, stride, columns, left, width, sums, next);
     }
 
     private static void Multiply<TFormat>(long k, byte* right, long stride, int columns, float* left, int width, float* sums, byte* next)
-        where TFormat : struct, IElementFormat
+        where TFormat : struct, ISpreadFormat
     {
         stride *= TFormat.Size;
         switch (width / Lanes)
@@ -70,7 +63,7 @@ internal static unsafe class DirectKernel
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Multiply<TFormat, TVectors>(long k, byte* right, long stride, int columns, float* left, float* sums, byte* next)
-        where TFormat : struct, IElementFormat
+        where TFormat : struct, ISpreadFormat
         where TVectors : struct, IConstant
     {
         byte* right1 = right + (columns > 1 ? stride : 0), right2 = right1 + (columns > 2 ? stride : 0), right3 = right2 + (columns > 3 ? stride : 0);
@@ -119,7 +112,7 @@ internal static unsafe class DirectKernel
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Add<TFormat, TVectors>(byte* right, Vector512<float> x0, Vector512<float> x1, Vector512<float> x2, Vector512<float> x3,
         ref Vector512<float> sum0, ref Vector512<float> sum1, ref Vector512<float> sum2, ref Vector512<float> sum3)
-        where TFormat : struct, IElementFormat
+        where TFormat : struct, ISpreadFormat
         where TVectors : struct, IConstant
     {
         Vector512<float> y = TFormat.Spread(right);

@@ -14,6 +14,9 @@ internal static unsafe class GemmByColumns
     // So wide a panel's bias and activation are whole vectors.
     private const int DirectTiles = 8;
 
+    // Of a row that was widened; rows 4096 bytes apart would crowd each other out of the level 1 cache.
+    private const int WideStride = GemmTiles.ChunkK + GemmTiles.Line;
+
     // Together they read longer pieces of the lines of a right side that lies k by k.
     private const int MaxPanelsPerTask = 8;
 
@@ -31,7 +34,7 @@ internal static unsafe class GemmByColumns
 
         for (int i = 0; i < tiles.ProductCount; i++)
         {
-            if (tiles.Direct) tiles.Products[i].Width = DirectKernel.Columns * DirectTiles;
+            if (tiles.Direct) (tiles.Products[i].Width, right) = (DirectKernel.Columns * DirectTiles, DirectKernel.Columns * WideStride);
             else right = Math.Max(right, Packing.PanelFloats(GemmTiles.ChunkK, tiles.Products[i].Width));
         }
 
@@ -138,9 +141,18 @@ internal static unsafe class GemmByColumns
                     // Behind a panel's last tile of one chunk comes the first one of the next.
                     byte* right = chunk->Right.At(column, chunk->FirstK), next = column + columns < end ? chunk->Right.At(column + columns, chunk->FirstK)
                         : chunk + 1 < product->EndChunk ? chunk[1].Right.At(first, chunk[1].FirstK) : product->Chunks->Right.At(end, 0);
+                    Operand operand = chunk->Right;
+                    if (!DirectKernel.Reads(operand.DType))
+                    {
+                        float* wide = tile + GemmTiles.TileFloats;
+                        Packing.Widen(operand, column, columns, chunk->FirstK, chunk->K, wide, WideStride);
+                        operand = new Operand((byte*)wide, DType.F32, WideStride, kMajor: false);
+                        right = next = (byte*)wide;
+                    }
+
                     float* left = source->Packed + chunk->FirstK * tiles.Height;
                     for (long row = 0; row < tiles.Panels; row++, left += source->PanelFloats)
-                        tiles.MultiplyDirect(product, chunk, row, column, columns, left, right, tile, next);
+                        tiles.MultiplyDirect(product, chunk, operand, row, column, columns, left, right, tile, next);
                 }
             }
 

@@ -191,12 +191,15 @@ internal readonly unsafe struct GemmTiles
         if (chunk + 1 == product->EndChunk) Finish(product, c, column, rows, columns);
     }
 
-    /// <summary>The same for columns <paramref name="column"/> and following by the <see cref="DirectKernel"/>; <see cref="FinishDirect"/> finishes it.</summary>
-    public void MultiplyDirect(GemmProduct* product, GemmChunk* chunk, long rowPanel, long column, int columns, float* left, byte* right, float* tile,
+    /// <summary>
+    /// The same for columns <paramref name="column"/> and following by the <see cref="DirectKernel"/>, whose rows of <paramref name="operand"/> begin at
+    /// <paramref name="right"/>; <see cref="FinishDirect"/> finishes it.
+    /// </summary>
+    public void MultiplyDirect(GemmProduct* product, GemmChunk* chunk, in Operand operand, long rowPanel, long column, int columns, float* left, byte* right, float* tile,
         byte* next)
     {
         long row = FirstRow(rowPanel), rows = FirstRow(rowPanel + 1) - row;
-        DirectKernel.Multiply(chunk->Right.DType, chunk->K, right, chunk->Right.Stride, columns, left, Height, tile, next);
+        DirectKernel.Multiply(operand.DType, chunk->K, right, operand.Stride, columns, left, Height, tile, next);
         bool accumulate = chunk != product->Chunks || product->Accumulate;
         float* c = product->C + row * product->StrideC + column;
         for (long i = 0; i < rows; i++, c += product->StrideC)

@@ -15,7 +15,7 @@ internal readonly unsafe struct Operand(byte* data, DType dtype, long stride, bo
     /// <summary>The first element.</summary>
     public byte* Data => data;
 
-    /// <summary>Storage type: a float type, or I8.</summary>
+    /// <summary>Storage type: a float type.</summary>
     public DType DType => dtype;
 
     /// <summary>Elements from one row, or one k, to the next.</summary>

@@ -30,24 +30,39 @@ internal static unsafe class Packing
             case DType.BF16:
                 Pack<FloatBF16>(source, row, rows, firstK, k, width, destination);
                 break;
-            case DType.F16:
-                Pack<FloatF16>(source, row, rows, firstK, k, width, destination);
-                break;
             default:
-                Pack<FormatI8>(source, row, rows, firstK, k, width, destination);
+                Pack<FloatF16>(source, row, rows, firstK, k, width, destination);
                 break;
         }
     }
 
+    /// <summary>
+    /// Writes <paramref name="k"/> elements from <paramref name="firstK"/> on of binary16 rows that lie row by row as floats, each row <paramref name="stride"/> floats behind the one
+    /// before; the last vector of a row may run over.
+    /// </summary>
+    public static void Widen(in Operand source, long row, int rows, long firstK, long k, float* destination, long stride)
+    {
+        byte* rest = stackalloc byte[Block * sizeof(ushort)];
+        for (int i = 0; i < rows; i++, destination += stride)
+        {
+            byte* from = source.At(row + i, firstK);
+            long p = 0;
+            for (; p <= k - Block; p += Block) FloatF16.Load(from + p * FloatF16.Size).Store(destination + p);
+            if (p == k) continue;
+            Unsafe.CopyBlockUnaligned(rest, from + p * FloatF16.Size, (uint)((k - p) * FloatF16.Size));
+            FloatF16.Load(rest).Store(destination + p);
+        }
+    }
+
     private static void Pack<TFormat>(in Operand source, long row, int rows, long firstK, long k, int width, float* destination)
-        where TFormat : struct, IElementFormat
+        where TFormat : struct, IFloatFormat
     {
         if (source.KMajor) CopyRows<TFormat>(source, row, rows, firstK, k, width, destination);
         else Transpose<TFormat>(source, row, rows, firstK, k, width, destination);
     }
 
     private static void CopyRows<TFormat>(in Operand source, long row, int rows, long firstK, long k, int width, float* destination)
-        where TFormat : struct, IElementFormat
+        where TFormat : struct, IFloatFormat
     {
         long step = source.Stride * TFormat.Size;
         byte* from = source.Data + (firstK * source.Stride + row) * TFormat.Size;
@@ -70,7 +85,7 @@ internal static unsafe class Packing
     }
 
     private static void Transpose<TFormat>(in Operand source, long row, int rows, long firstK, long k, int width, float* destination)
-        where TFormat : struct, IElementFormat
+        where TFormat : struct, IFloatFormat
     {
         byte** lines = stackalloc byte*[Block];
         byte* copies = stackalloc byte[Block * Block * sizeof(float)];
@@ -103,7 +118,7 @@ internal static unsafe class Packing
     /// <summary>16 steps of k of 16 rows, from element <paramref name="at"/> of each line on.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void TransposeBlock<TFormat>(byte** lines, long at, float* to, long width)
-        where TFormat : struct, IElementFormat
+        where TFormat : struct, IFloatFormat
     {
         long offset = at * TFormat.Size;
         if (Avx512F.IsSupported)
@@ -137,7 +152,7 @@ internal static unsafe class Packing
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static (Vector512<float> K0, Vector512<float> K1, Vector512<float> K2, Vector512<float> K3) Quad<TFormat>(byte** lines, long offset)
-        where TFormat : struct, IElementFormat
+        where TFormat : struct, IFloatFormat
     {
         Vector512<float> r0 = TFormat.Load(lines[0] + offset), r1 = TFormat.Load(lines[1] + offset);
         Vector512<float> r2 = TFormat.Load(lines[2] + offset), r3 = TFormat.Load(lines[3] + offset);
