@@ -83,7 +83,7 @@ internal static class ServeCommand
             using IBackend backend = device.Create(parsed, isQuiet);
             using Loaded loaded = ProgressDisplay.Run(isQuiet, progress => Load(backend, progress));
             ServerOptions options = limits.Read(parsed, message => Console.Error.WriteLine($"error: {message}"));
-            RetrievalServer server = await RetrievalServer.StartAsync(loaded.Models(Names(), backend), options, stop).ConfigureAwait(false);
+            RetrievalServer server = await RetrievalServer.StartAsync(loaded.Models(Names(parsed.GetValue(model), parsed.GetValue(index), parsed.GetValue(reranker)), Names(parsed.GetValue(reranker)), backend), options, stop).ConfigureAwait(false);
             await using (server.ConfigureAwait(false))
             {
                 if (parsed.GetValue(json)) JsonOutput.Print(writer => writer.WriteString("url", server.Url));
@@ -100,8 +100,16 @@ internal static class ServeCommand
 
             return ExitCodes.Done;
 
-            string[] Names() => parsed.GetValue(names) is { Length: > 0 } given ? given
-                : [Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(parsed.GetValue(model) ?? parsed.GetValue(index) ?? parsed.GetValue(reranker)!)))];
+            string[] Names(params ReadOnlySpan<string?> folders)
+            {
+                if (parsed.GetValue(names) is { Length: > 0 } given) return given;
+                foreach (string? folder in folders)
+                {
+                    if (folder is not null) return [Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)))];
+                }
+
+                return [];
+            }
 
             Loaded Load(IBackend backend, IProgress<ProgressUpdate> progress)
             {
@@ -169,9 +177,10 @@ internal static class ServeCommand
 
         public DocumentLookup? Documents { get; set; }
 
-        public ServedModels Models(IReadOnlyList<string> names, IBackend backend) => new()
+        public ServedModels Models(IReadOnlyList<string> names, IReadOnlyList<string> rerankerNames, IBackend backend) => new()
         {
             Names = names,
+            RerankerNames = rerankerNames,
             Device = backend.Name,
             Encoder = Encoder,
             Reranker = Reranker,

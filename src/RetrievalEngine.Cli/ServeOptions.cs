@@ -2,7 +2,6 @@ using System;
 using System.Collections.Generic;
 using System.CommandLine;
 using System.Globalization;
-using System.Linq;
 using RetrievalEngine.Server;
 
 namespace RetrievalEngine.Cli;
@@ -33,20 +32,35 @@ internal sealed class ServeOptions
     private readonly Option<int?> _texts = CommonOptions.Count("--max-client-batch-size", $"Texts of a request (default {s_defaults.MaxClientBatchSize})");
     private readonly Option<int?> _bytes = CommonOptions.Count("--payload-limit", string.Create(CultureInfo.InvariantCulture, $"Bytes of a request (default {s_defaults.MaxBodyBytes})"));
 
-    public ServeOptions() => _port.Validators.Add(result =>
+    public ServeOptions()
     {
-        if (result.GetValueOrDefault<int>() is < 0 or > ushort.MaxValue) result.AddError($"--port must lie between 0 and {ushort.MaxValue}");
-    });
+        _port.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<int>() is < 0 or > ushort.MaxValue) result.AddError($"--port must lie between 0 and {ushort.MaxValue}");
+        });
+        // A key that a variable was to hold, and does not, must not open the door.
+        _keys.Validators.Add(result =>
+        {
+            if (Array.Exists(result.GetValueOrDefault<string[]>() ?? [], string.IsNullOrWhiteSpace)) result.AddError("--api-key is empty");
+        });
+    }
 
     /// <summary>The options, to add to the verb.</summary>
     public IEnumerable<Option> All => [_host, _port, _keys, _role, _truncate, _requests, _queued, _texts, _bytes];
+
+    private static string[] KeyOfEnvironment() => Environment.GetEnvironmentVariable(ServeCommand.KeyVariable) switch
+    {
+        null => [],
+        { } key when string.IsNullOrWhiteSpace(key) => throw new InputException($"{ServeCommand.KeyVariable} is set but empty; unset it to serve without a key"),
+        { } key => [key],
+    };
 
     /// <summary>What they say; the environment may add a key.</summary>
     public ServerOptions Read(ParseResult parsed, Action<string> log) => new()
     {
         Host = parsed.GetValue(_host)!,
         Port = parsed.GetValue(_port),
-        ApiKeys = [.. (parsed.GetValue(_keys) ?? []).Append(Environment.GetEnvironmentVariable(ServeCommand.KeyVariable)).Where(static key => !string.IsNullOrEmpty(key)).Select(static key => key!)],
+        ApiKeys = [.. parsed.GetValue(_keys) ?? [], .. KeyOfEnvironment()],
         DefaultRole = parsed.GetValue(_role),
         AutoTruncate = parsed.GetValue(_truncate),
         MaxConcurrentRequests = parsed.GetValue(_requests) ?? s_defaults.MaxConcurrentRequests,

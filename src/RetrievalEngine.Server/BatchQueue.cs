@@ -9,7 +9,7 @@ namespace RetrievalEngine.Server;
 
 /// <summary>
 /// Brings the items of many requests (texts, pairs, queries) to one device in batches. A batch takes an item of each waiting request in turn up to a budget, so that a
-/// large request does not hold up small ones; the oldest request always gets ahead. Nobody waits for company: a batch begins as soon as the device is free.
+/// large request does not hold up small ones; who found no room is first in the next. Nobody waits for company: a batch begins as soon as the device is free.
 /// </summary>
 /// <typeparam name="TItem">What is computed.</typeparam>
 /// <typeparam name="TResult">What becomes of it.</typeparam>
@@ -30,7 +30,7 @@ internal sealed class BatchQueue<TItem, TResult> : IAsyncDisposable
 
     /// <summary>Computes with <paramref name="compute"/>, which is given the items of a batch by request and gives the results in their order.</summary>
     /// <param name="compute">Called by one thread at a time, while <paramref name="device"/> is held.</param>
-    /// <param name="cost">What an item takes of the budget, at least 1.</param>
+    /// <param name="cost">What an item takes of the budget; not negative.</param>
     /// <param name="budget">The cost of a batch; an item that costs more is a batch of its own.</param>
     /// <param name="most">The cost that may wait; what would go beyond is refused, unless nothing waits.</param>
     /// <param name="device">Held while a batch is computed: queues that share a device share it, and take turns.</param>
@@ -137,13 +137,13 @@ internal sealed class BatchQueue<TItem, TResult> : IAsyncDisposable
                 {
                     Part part = open[i];
                     Request request = part.Request;
-                    int cost = request.Next < request.Items.Length ? _cost(request.Items[request.Next]) : 0;
-                    if (cost == 0 || (items > 0 && cost > left))
+                    if (request.Next == request.Items.Length || (items > 0 && _cost(request.Items[request.Next]) > left))
                     {
                         open.RemoveAt(i--);
                         continue;
                     }
 
+                    long cost = _cost(request.Items[request.Next]);
                     if (part.Count++ == 0) batch.Add(part);
                     request.Next++;
                     request.Cost -= cost;
@@ -153,11 +153,12 @@ internal sealed class BatchQueue<TItem, TResult> : IAsyncDisposable
                 }
             }
 
-            foreach (Part part in batch) part.Request.Begin();
-            for (LinkedListNode<Request>? node = _requests.First, next; node is not null; node = next)
+            // Who had a turn goes behind those who had none.
+            foreach (Part part in batch)
             {
-                next = node.Next;
-                if (node.Value.Next == node.Value.Items.Length) _requests.Remove(node);
+                part.Request.Begin();
+                _requests.Remove(part.Request);
+                if (part.Request.Next < part.Request.Items.Length) _requests.AddLast(part.Request);
             }
         }
 

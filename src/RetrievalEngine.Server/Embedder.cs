@@ -49,6 +49,16 @@ internal sealed class Embedder : IAsyncDisposable
         return new Embeddings(results.Results, sequences.Sum(static sequence => (long)sequence.Length), truncated, tokenized, results.Queued, results.Computed);
     }
 
+    /// <summary>What a text is, in the words of several peers; null for a word that is not known.</summary>
+    public static TextRole? ParseRole(string? word, TextRole otherwise) => word switch
+    {
+        null => otherwise,
+        "query" or "search_query" => TextRole.Query,
+        "passage" or "document" or "search_document" => TextRole.Passage,
+        "plain" => TextRole.Plain,
+        _ => null,
+    };
+
     /// <summary>What the tokenizer sees of a text.</summary>
     public string Format(string text, TextRole role) => role switch
     {
@@ -57,6 +67,23 @@ internal sealed class Embedder : IAsyncDisposable
         _ => text,
     };
 
+    /// <summary>What <paramref name="tokenize"/> gives; a text that cannot become tokens is the client's fault.</summary>
+    public static T Tokenized<T>(Func<T> tokenize)
+    {
+        try
+        {
+            return tokenize();
+        }
+        catch (InputException e)
+        {
+            throw RequestException.Invalid(e.Message);
+        }
+        catch (AggregateException e) when (e.InnerException is InputException inner)
+        {
+            throw RequestException.Invalid(inner.Message);
+        }
+    }
+
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => _queue.DisposeAsync();
 
@@ -64,16 +91,8 @@ internal sealed class Embedder : IAsyncDisposable
     {
         EncodingSide side = role == TextRole.Query ? EncodingSide.Query : EncodingSide.Passage;
         string[] formatted = [.. texts.Select(text => Format(text, role))];
-        TokenizedTexts tokens;
-        try
-        {
-            tokens = _encoder.Tokenize(formatted, side, [.. Enumerable.Range(0, formatted.Length).Select(static i => $"input[{i}]")], cancellation);
-        }
-        catch (InputException e)
-        {
-            throw RequestException.Invalid(e.Message);
-        }
-
+        string[] names = [.. Enumerable.Range(0, formatted.Length).Select(static i => $"input[{i}]")];
+        TokenizedTexts tokens = Tokenized(() => _encoder.Tokenize(formatted, side, names, cancellation));
         if (tokens.Truncated > 0 && !truncate)
         {
             int at = Array.FindIndex(formatted, text => _encoder.Tokenize([text], side, cancellation: cancellation).Truncated > 0);

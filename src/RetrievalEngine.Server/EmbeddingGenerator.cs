@@ -19,6 +19,7 @@ public sealed class EmbeddingGenerator : IEmbeddingGenerator<string, Embedding<f
     private readonly Embedder _embedder;
     private readonly EmbeddingGeneratorMetadata _metadata;
     private readonly TextRole _defaultRole;
+    private bool _isDisposed;
 
     /// <summary>Embeds with <paramref name="encoder"/>, called <paramref name="modelId"/>.</summary>
     /// <param name="encoder">Not to be used by anybody else meanwhile, nor its backend.</param>
@@ -39,9 +40,9 @@ public sealed class EmbeddingGenerator : IEmbeddingGenerator<string, Embedding<f
     {
         ArgumentNullException.ThrowIfNull(values);
         if (options?.ModelId is { } model && model != _metadata.DefaultModelId) throw new InputException($"no model \"{model}\" is here; there is \"{_metadata.DefaultModelId}\"");
-        TextRole role = _defaultRole;
-        if (options?.AdditionalProperties?.TryGetValue("prompt_name", out object? prompt) == true && !Enum.TryParse(prompt as string, ignoreCase: true, out role))
-            throw new InputException($"\"prompt_name\" is \"query\", \"passage\" or \"plain\", not \"{prompt}\"");
+        object? prompt = null;
+        _ = options?.AdditionalProperties?.TryGetValue("prompt_name", out prompt);
+        TextRole role = Embedder.ParseRole(prompt?.ToString(), _defaultRole) ?? throw new InputException($"\"prompt_name\" is \"query\", \"passage\" or \"plain\", not \"{prompt}\"");
         VectorForm form = _embedder.Form with { Dimensions = options?.Dimensions ?? _embedder.Form.Dimensions };
         TextInput input = new([.. values], null, false);
         Embeddings made;
@@ -72,6 +73,7 @@ public sealed class EmbeddingGenerator : IEmbeddingGenerator<string, Embedding<f
     /// <inheritdoc/>
     public void Dispose()
     {
+        if (Interlocked.Exchange(ref _isDisposed, true)) return;
         _embedder.DisposeAsync().AsTask().GetAwaiter().GetResult();
         _device.Dispose();
     }

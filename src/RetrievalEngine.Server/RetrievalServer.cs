@@ -1,6 +1,7 @@
 using System;
 using System.Linq;
 using System.Net;
+using System.Net.Sockets;
 using System.Threading;
 using System.Threading.Tasks;
 using Microsoft.AspNetCore.Builder;
@@ -10,6 +11,8 @@ using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using RetrievalEngine.Data;
+using RetrievalEngine.Indexing;
 using RetrievalEngine.Server.Http;
 
 namespace RetrievalEngine.Server;
@@ -47,12 +50,15 @@ public sealed class RetrievalServer : IAsyncDisposable
         RetrievalServer server = Create(models, options, address);
         try
         {
+            await server.WarmUpAsync(cancellation).ConfigureAwait(false);
             await server._application.StartAsync(cancellation).ConfigureAwait(false);
         }
-        catch (System.IO.IOException e)
+        catch (Exception e)
         {
             await server.DisposeAsync().ConfigureAwait(false);
-            throw new InputException($"{options.Host}:{options.Port} cannot be listened on: {e.GetBaseException().Message}", e);
+            if (e is RequestException) throw new InputException(e.Message, e);
+            if (e is System.IO.IOException or SocketException) throw new InputException($"{options.Host}:{options.Port} cannot be listened on: {e.GetBaseException().Message}", e);
+            throw;
         }
 
         server.Url = server._application.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
@@ -69,7 +75,21 @@ public sealed class RetrievalServer : IAsyncDisposable
         if (_embedder is not null) await _embedder.DisposeAsync().ConfigureAwait(false);
         if (_scorer is not null) await _scorer.DisposeAsync().ConfigureAwait(false);
         if (_searcher is not null) await _searcher.DisposeAsync().ConfigureAwait(false);
+        // Whose time was over has been cancelled, but may still be reading what the caller disposes next.
+        await _pipeline.EmptyAsync().ConfigureAwait(false);
         _device.Dispose();
+    }
+
+    /// <summary>Everything computes once, so that what it takes of the device is taken, or found missing, before the first request.</summary>
+    private async Task WarmUpAsync(CancellationToken cancellation)
+    {
+        if (_embedder is not null)
+        {
+            Embeddings made = await _embedder.EmbedAsync(new TextInput(["a"], null, true), TextRole.Query, _embedder.Form, true, cancellation).ConfigureAwait(false);
+            if (_searcher is { Rows: > 0 }) await _searcher.SearchAsync(made.Vectors, 1, new RankOptions(), cancellation).ConfigureAwait(false);
+        }
+
+        if (_scorer is not null) await _scorer.ScoreAsync("a", [new Document("", "", "a")], true, cancellation).ConfigureAwait(false);
     }
 
     private static RetrievalServer Create(ServedModels models, ServerOptions options, IPAddress address)
@@ -77,6 +97,8 @@ public sealed class RetrievalServer : IAsyncDisposable
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddRoutingCore();
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = options.ShutdownTimeout);
+        // Signals are the host program's.
+        builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
         builder.Logging.ClearProviders();
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
@@ -112,5 +134,13 @@ public sealed class RetrievalServer : IAsyncDisposable
         if (scorer is not null) RerankRoutes.Map(application, pipeline, scorer, models, options);
         application.MapFallback(pipeline.NotFoundAsync);
         return new RetrievalServer(application, pipeline, device, embedder, scorer, searcher);
+    }
+
+    /// <summary>A life that ends when the server is disposed and not by signals.</summary>
+    private sealed class NoLifetime : IHostLifetime
+    {
+        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
 }

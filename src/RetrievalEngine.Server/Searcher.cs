@@ -1,9 +1,11 @@
 using System;
 using System.Collections.Generic;
 using System.Linq;
+using System.Numerics;
 using System.Threading;
 using System.Threading.Tasks;
 using RetrievalEngine.Indexing;
+using RetrievalEngine.Search;
 
 namespace RetrievalEngine.Server;
 
@@ -29,6 +31,9 @@ internal sealed class Searcher : IAsyncDisposable
     /// <summary>Documents in it.</summary>
     public long Rows { get; }
 
+    /// <summary>The rows of a filter.</summary>
+    public RowSet RowsOf(IReadOnlySet<string> ids, CancellationToken cancellation) => _index.RowsOf(ids, cancellation);
+
     /// <summary>The best <paramref name="depth"/> documents for each of <paramref name="vectors"/>.</summary>
     /// <exception cref="RequestException">The server is busy, stops or fails.</exception>
     public async Task<RankedQuery[]> SearchAsync(IReadOnlyList<float[]> vectors, int depth, RankOptions options, CancellationToken cancellation) =>
@@ -40,14 +45,15 @@ internal sealed class Searcher : IAsyncDisposable
     private RankedQuery[][] Compute(IReadOnlyList<IReadOnlyList<Item>> groups)
     {
         RankedQuery[][] results = [.. groups.Select(group => new RankedQuery[group.Count])];
-        foreach (IGrouping<RankOptions, (Item Item, int Group, int At)> same in groups
-            .SelectMany((group, g) => group.Select((item, i) => (Item: item, Group: g, At: i))).GroupBy(entry => entry.Item.Options))
+        // Who wants ten does not wait for the lists of who wants a million.
+        foreach (IGrouping<(RankOptions Options, int), (Item Item, int Group, int At)> same in groups
+            .SelectMany((group, g) => group.Select((item, i) => (Item: item, Group: g, At: i))).GroupBy(entry => (entry.Item.Options, BitOperations.Log2((uint)entry.Item.Depth) / 4)))
         {
             (Item Item, int Group, int At)[] entries = [.. same];
             float[] vectors = [.. entries.SelectMany(entry => entry.Item.Vector)];
             string[] ids = [.. entries.Select(static _ => "")];
             int i = 0;
-            foreach (RankedQuery query in _index.Rank(ids, vectors, entries.Max(entry => entry.Item.Depth), same.Key))
+            foreach (RankedQuery query in _index.Rank(ids, vectors, entries.Max(entry => entry.Item.Depth), same.Key.Options))
             {
                 (Item item, int group, int at) = entries[i++];
                 results[group][at] = query.Hits.Count <= item.Depth ? query : query with { Hits = [.. query.Hits.Take(item.Depth)] };

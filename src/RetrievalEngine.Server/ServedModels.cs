@@ -10,8 +10,11 @@ namespace RetrievalEngine.Server;
 /// <summary>What a server serves, on one device. The caller owns it and disposes it after the server.</summary>
 public sealed record ServedModels
 {
-    /// <summary>The names that requests may call the models by; the first is the one of the answers.</summary>
+    /// <summary>The names that requests may call the embedding model by; the first is the one of the answers.</summary>
     public required IReadOnlyList<string> Names { get; init; }
+
+    /// <summary>The same for the reranker; those of the embedding model where there are none.</summary>
+    public IReadOnlyList<string> RerankerNames { get; init; } = [];
 
     /// <summary>What they compute on.</summary>
     public required string Device { get; init; }

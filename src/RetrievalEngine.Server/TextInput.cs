@@ -9,9 +9,6 @@ namespace RetrievalEngine.Server;
 /// <param name="IsSingle">Whether it was one text, or one sequence, and no list of such.</param>
 internal sealed record TextInput(IReadOnlyList<string>? Texts, IReadOnlyList<int[]>? Ids, bool IsSingle)
 {
-    /// <summary>How many.</summary>
-    public int Count => Texts?.Count ?? Ids!.Count;
-
     /// <summary>Characters of the texts.</summary>
     public long Characters
     {
@@ -23,20 +20,28 @@ internal sealed record TextInput(IReadOnlyList<string>? Texts, IReadOnlyList<int
         }
     }
 
-    /// <summary>Reads the field <paramref name="name"/>: a string, an array of strings, an array of ids, or an array of such arrays.</summary>
+    /// <summary>Reads the field <paramref name="name"/>: a string, an array of strings, an array of ids, or an array of such arrays, at most <paramref name="most"/>.</summary>
     /// <exception cref="InputException">It is none of these, or empty.</exception>
-    public static TextInput Read(JsonFields body, string name)
+    /// <exception cref="RequestException">There are more.</exception>
+    public static TextInput Read(JsonFields body, string name, int most)
     {
         if (!body.TryGet(name, out JsonElement value)) throw body.Error(name, "is missing");
         if (value.ValueKind == JsonValueKind.String) return new TextInput([body.Text(name)], null, true);
         if (value.ValueKind != JsonValueKind.Array) throw body.Error(name, $"must be a string or an array, not {JsonFields.Kind(value)}");
         if (value.GetArrayLength() == 0) throw body.Error(name, "is empty");
+        if (value[0].ValueKind == JsonValueKind.Number) return new TextInput(null, [ReadIds(body, name, value)], true);
+        RequireAtMost(value.GetArrayLength(), most, name);
         return value[0].ValueKind switch
         {
-            JsonValueKind.Number => new TextInput(null, [ReadIds(body, name, value)], true),
             JsonValueKind.Array => new TextInput(null, ReadLists(body, name, value), false),
             _ => new TextInput(body.TextsOrNull(name), null, false),
         };
+    }
+
+    /// <summary>Refuses more than <paramref name="most"/> of what the field <paramref name="name"/> holds.</summary>
+    public static void RequireAtMost(int count, int most, string name)
+    {
+        if (count > most) throw RequestException.TooLarge($"{count} {name} are more than the {most} that one request may have");
     }
 
     private static int[][] ReadLists(JsonFields body, string name, JsonElement lists)

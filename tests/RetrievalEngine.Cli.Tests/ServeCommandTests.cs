@@ -106,6 +106,7 @@ internal sealed class ServeCommandTests
     [TestCase("--pooling does not go with --index", "--index", "i", "--pooling", "mean")]
     [TestCase("--pooling goes with --model", "--reranker", "r", "--pooling", "mean")]
     [TestCase("--port must lie between 0 and 65535", "--model", "m", "--port", "65536")]
+    [TestCase("--api-key is empty", "--model", "m", "--api-key", "")]
     [TestCase("--max-queued-tokens must be at least 1", "--model", "m", "--max-queued-tokens", "0")]
     public async Task BadUsage_IsRefused(string expected, params string[] args)
     {

@@ -62,6 +62,21 @@ internal sealed class BatchQueueTests
     }
 
     [Test]
+    public async Task WhoFoundNoRoom_IsFirstInTheNextBatch()
+    {
+        Task<BatchResults<string>> first = Blocked([1]);
+        Task<BatchResults<string>>[] large = [.. Enumerable.Range(0, 5).Select(_ => _queue.RunAsync([.. Enumerable.Repeat(2, 4)], default))];
+        Task<BatchResults<string>> small = _queue.RunAsync([4], default);
+        _mayCompute.Set();
+        await Task.WhenAll([first, small, .. large]);
+        Assert.That(_batches.ElementAt(1).Length, Is.EqualTo(5), "the five large ones fill a batch");
+        Assert.That(_batches.ElementAt(2)[0], Is.EqualTo((int[])[4]));
+    }
+
+    [Test]
+    public async Task AnItemThatCostsNothing_IsComputedToo() => Assert.That((await _queue.RunAsync([0, 3, 0], default)).Results, Is.EqualTo((string[])["<0>", "<3>", "<0>"]));
+
+    [Test]
     public async Task WhatComesWhileTheDeviceIsBusy_SharesTheNextBatch()
     {
         Task<BatchResults<string>> first = Blocked([1]);
@@ -158,7 +173,7 @@ internal sealed class BatchQueueTests
         _mayCompute.Reset();
         int before = _batches.Count;
         Task<BatchResults<string>> task = _queue.RunAsync(items, default);
-        SpinWait.SpinUntil(() => _batches.Count > before);
+        Assert.That(SpinWait.SpinUntil(() => _batches.Count > before, TimeSpan.FromSeconds(30)), "the batch begins");
         return task;
     }
 

@@ -62,5 +62,9 @@ internal sealed class EmbeddingGeneratorTests
         Assert.That(async () => await _generator.GenerateAsync(["a"], new EmbeddingGenerationOptions { Dimensions = 17 }), Throws.TypeOf<InputException>().With.Message.Contains("between 1 and 16"));
         Assert.That(async () => await _generator.GenerateAsync(["a"], new EmbeddingGenerationOptions { ModelId = "gpt" }), Throws.TypeOf<InputException>().With.Message.Contains("no model \"gpt\""));
         Assert.That(async () => await _generator.GenerateAsync(["a"], new EmbeddingGenerationOptions { AdditionalProperties = new() { ["prompt_name"] = "poem" } }), Throws.TypeOf<InputException>().With.Message.Contains("poem"));
+        Assert.That(async () => await _generator.GenerateAsync(["a"], new EmbeddingGenerationOptions { AdditionalProperties = new() { ["prompt_name"] = 1 } }), Throws.TypeOf<InputException>());
+        EmbeddingGenerator other = new(_models.Encoder, "tiny");
+        other.Dispose();
+        other.Dispose();
     }
 }

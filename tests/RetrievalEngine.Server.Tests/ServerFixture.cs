@@ -51,17 +51,19 @@ internal sealed class ServerFixture : IAsyncDisposable
 
     public string Url => _server.Url;
 
-    public static async Task<ServerFixture> StartAsync(ServerOptions? options = null, bool hasReranker = true, bool hasCorpus = true)
+    public static async Task<ServerFixture> StartAsync(ServerOptions? options = null, bool hasReranker = true, bool hasCorpus = true,
+        Func<string, Document?>? documents = null)
     {
         ServerFixture fixture = new();
         ServedModels models = new()
         {
             Names = ["tiny", "other"],
+            RerankerNames = ["cross"],
             Device = "CPU",
             Encoder = fixture.Encoder,
             Reranker = hasReranker ? fixture.Reranker : null,
             Index = fixture.Index,
-            Documents = hasCorpus ? fixture._documents.Find : null,
+            Documents = hasCorpus ? documents ?? fixture._documents.Find : null,
         };
         fixture._server = await RetrievalServer.StartAsync(models, (options ?? new ServerOptions()) with { Port = 0 });
         fixture.Client = new HttpClient { BaseAddress = new Uri(fixture._server.Url) };

@@ -6,6 +6,7 @@ using System.Net.Http;
 using System.Net.Http.Headers;
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using System.Threading;
 using System.Threading.Tasks;
 using NUnit.Framework;
 using RetrievalEngine.Data;
@@ -86,6 +87,8 @@ internal sealed class ServerTests
         await RefusedAsync("/v1/embeddings", $$"""{"input": {{inputs}}}""", Invalid, "input[1] has more than the 40 tokens");
         await RefusedAsync("/embed", $$"""{"inputs": {{inputs}}, "prompt_name": "query", "truncate": false}""", Invalid, "input[1] has more than the 30 tokens");
         await RefusedAsync("/v1/embeddings", $$"""{"input": [[2, 3], [{{string.Join(", ", Enumerable.Repeat(2, 41))}}]]}""", Invalid, "input[1] has 41 tokens");
+        await RefusedAsync("/rerank", $$"""{"query": "{{new string('x', 15_001)}}", "texts": ["a"]}""", Invalid, "a query of 15001 characters is far beyond the 60 tokens");
+        await RefusedAsync("/tokenize", $$"""{"inputs": "{{new string('x', 1_048_577)}}"}""", TooLarge, "1048577 characters are more than");
         await RefusedAsync("/rerank", $$"""{"query": "a", "texts": {{inputs}}, "truncate": false}""", Invalid, "1 of 2 texts have, with the query, more than the 60 tokens");
         using HttpResponseMessage response = await _server.SendAsync("/embed", $$"""{"inputs": {{inputs}}}""");
         Assert.That((response.StatusCode, Header(response, "x-truncated-inputs"), Header(response, "x-compute-tokens")), Is.EqualTo((HttpStatusCode.OK, "1", "43")));
@@ -118,11 +121,13 @@ internal sealed class ServerTests
     public async Task MalformedRequests_AreRefusedInASentence(string path, string body, string message) =>
         await RefusedAsync(path, body, HttpStatusCode.BadRequest, message);
 
-    [TestCase("/v1/embeddings", "{\"input\": \"a\", \"model\": \"gpt\"}", HttpStatusCode.NotFound, "no model \"gpt\" is served; there is \"tiny\", \"other\"")]
+    [TestCase("/v1/embeddings", "{\"input\": \"a\", \"model\": \"gpt\"}", HttpStatusCode.NotFound, "no model \"gpt\" is served here; there is \"tiny\", \"other\"")]
     [TestCase("/v1/embeddings", "{\"input\": \"a\", \"dimensions\": 17}", Invalid, "dimensions must lie between 1 and 16, not 17")]
     [TestCase("/v1/embeddings", "{\"input\": [5, 1000]}", Invalid, "token id 1000")]
     [TestCase("/v1/embeddings", "{\"input\": \"a\", \"input_type\": \"poem\"}", Invalid, "\"poem\" is not known")]
     [TestCase("/embed", "{\"inputs\": \"a\", \"truncation_direction\": \"Left\"}", Invalid, "cut on the right")]
+    [TestCase("/v1/rerank", "{\"query\": \"a\", \"documents\": [\"b\"], \"model\": \"tiny\"}", HttpStatusCode.NotFound, "there is \"cross\"")]
+    [TestCase("/search", "{\"query\": \"a\", \"rerank\": true, \"rerank_depth\": 70000}", TooLarge, "70000 documents for each of 1 queries are more than the 65536 pairs")]
     [TestCase("/search", "{\"query\": \"a\", \"rerank_depth\": 5}", Invalid, "goes with \"rerank\"")]
     [TestCase("/nowhere", "{}", HttpStatusCode.NotFound, "no route POST /nowhere")]
     public async Task WhatCannotBeDone_IsRefusedInASentence(string path, string body, HttpStatusCode status, string message) => await RefusedAsync(path, body, status, message);
@@ -178,7 +183,7 @@ internal sealed class ServerTests
             Is.EqualTo(order.Select(i => (i, scores[i], texts[i]))));
         JsonElement probability = await _server.PostAsync("/rerank", $$"""{"query": "what", "texts": {{inputs}}}""");
         Assert.That(probability[0].GetProperty("score").GetDouble(), Is.EqualTo(1 / (1 + Math.Exp(-scores[order[0]]))).Within(1e-6));
-        JsonElement jina = await _server.PostAsync("/v1/rerank", $$"""{"query": "what", "documents": {{inputs}}, "top_n": 2, "return_documents": true}""");
+        JsonElement jina = await _server.PostAsync("/v1/rerank", $$"""{"model": "cross", "query": "what", "documents": {{inputs}}, "top_n": 2, "return_documents": true}""");
         Assert.That(jina.GetProperty("results").EnumerateArray().Select(hit => (hit.GetProperty("index").GetInt32(), hit.GetProperty("document").GetProperty("text").GetString())),
             Is.EqualTo(order.Take(2).Select(i => (i, texts[i]))));
         Assert.That(jina.GetProperty("usage").GetProperty("total_tokens").GetInt32(), Is.GreaterThan(20));
@@ -240,7 +245,7 @@ internal sealed class ServerTests
         Assert.That((info.GetProperty("model_id").GetString(), info.GetProperty("index").GetProperty("rows").GetInt32()), Is.EqualTo(("tiny", 30)));
         Assert.That(info.GetProperty("model_type").GetProperty("embedding").GetProperty("query_prefix").GetString(), Is.EqualTo("find "));
         JsonElement models = JsonElement.Parse(await _server.Client.GetStringAsync(new Uri("/v1/models", UriKind.Relative)));
-        Assert.That(models.GetProperty("data").EnumerateArray().Select(model => model.GetProperty("id").GetString()), Is.EqualTo((string[])["tiny", "other"]));
+        Assert.That(models.GetProperty("data").EnumerateArray().Select(model => model.GetProperty("id").GetString()), Is.EqualTo((string[])["tiny", "other", "cross"]));
         foreach (string path in (string[])["/health", "/health/live", "/health/ready"])
             Assert.That(await _server.Client.GetStringAsync(new Uri(path, UriKind.Relative)), Is.EqualTo("""{"status":"ok"}"""));
         string metrics = await _server.Client.GetStringAsync(new Uri("/metrics", UriKind.Relative));
@@ -289,18 +294,26 @@ internal sealed class ServerTests
     [Test]
     public async Task Stopping_AnswersWhatIsUnderWay()
     {
-        await using ServerFixture server = await ServerFixture.StartAsync();
-        string inputs = JsonSerializer.Serialize(Enumerable.Range(0, 2000).Select(i => $"text number {i} of many"));
-        Task<HttpResponseMessage>[] sent = [.. Enumerable.Range(0, 4).Select(_ => server.SendAsync("/embed", $$"""{"inputs": {{inputs}}}"""))];
-        while (!(await server.Client.GetStringAsync(new Uri("/metrics", UriKind.Relative))).Contains("te_request_count{method=\"embed\"} 4", StringComparison.Ordinal)) await Task.Delay(5);
-        await server.StopAsync();
-        foreach (Task<HttpResponseMessage> one in sent)
+        using ManualResetEventSlim reads = new(), mayRead = new();
+        await using ServerFixture server = await ServerFixture.StartAsync(documents: id =>
         {
-            using HttpResponseMessage response = await one;
+            reads.Set();
+            mayRead.Wait();
+            return new Document(id, "", "text");
+        });
+        Task<HttpResponseMessage> sent = server.SendAsync("/search", """{"query": "a", "depth": 1, "return_text": true}""");
+        Assert.That(reads.Wait(TimeSpan.FromSeconds(30)), "the request is under way");
+        Task stopped = server.StopAsync();
+        await Task.Delay(50);
+        Assert.That((stopped.IsCompleted, sent.IsCompleted), Is.EqualTo((false, false)));
+        mayRead.Set();
+        using (HttpResponseMessage response = await sent)
+        {
             Assert.That(response.StatusCode, Is.EqualTo(HttpStatusCode.OK));
-            Assert.That(JsonElement.Parse(await response.Content.ReadAsStringAsync()).GetArrayLength(), Is.EqualTo(2000));
+            Assert.That(await response.Content.ReadAsStringAsync(), Does.Contain("\"text\":\"text\""));
         }
 
+        await stopped;
         Assert.That(async () => await server.SendAsync("/embed", """{"inputs": "a"}"""), Throws.InstanceOf<HttpRequestException>());
     }
 
@@ -310,6 +323,7 @@ internal sealed class ServerTests
         ServedModels models = new() { Names = ["m"], Device = "CPU", Encoder = _server.Encoder };
         int port = new Uri(_server.Url).Port;
         Assert.That(async () => await RetrievalServer.StartAsync(models, new ServerOptions { Port = port }), Throws.TypeOf<InputException>().With.Message.StartsWith($"127.0.0.1:{port} cannot be listened on: "));
+        Assert.That(async () => await RetrievalServer.StartAsync(models, new ServerOptions { Host = "203.0.113.1", Port = 0 }), Throws.TypeOf<InputException>().With.Message.StartsWith("203.0.113.1:0 cannot be listened on: "));
         Assert.That(async () => await RetrievalServer.StartAsync(models, new ServerOptions { Host = "here" }), Throws.TypeOf<InputException>().With.Message.StartsWith("here is not an IP address"));
     }
 

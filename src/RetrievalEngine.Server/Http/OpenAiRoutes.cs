@@ -18,7 +18,7 @@ internal static class OpenAiRoutes
 
     private static async Task EmbedAsync(Call call, Texts texts)
     {
-        texts.CheckModel(call.Body);
+        Texts.CheckModel(call.Body, texts.Names);
         bool base64 = call.Body.TextOrNull("encoding_format") switch
         {
             null or "float" => false,
@@ -44,7 +44,7 @@ internal static class OpenAiRoutes
             }
 
             writer.WriteEndArray();
-            writer.WriteString("model", texts.Name);
+            writer.WriteString("model", texts.Names[0]);
             writer.WriteStartObject("usage");
             writer.WriteNumber("prompt_tokens", made.Tokens);
             writer.WriteNumber("total_tokens", made.Tokens);

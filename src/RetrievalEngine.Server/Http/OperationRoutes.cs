@@ -1,5 +1,6 @@
 using System;
 using System.Diagnostics;
+using System.Linq;
 using System.Reflection;
 using System.Text.Json;
 using System.Threading;
@@ -78,7 +79,7 @@ internal sealed class OperationRoutes(ServedModels models, ServerOptions options
         writer.WriteStartObject();
         writer.WriteString("object", "list");
         writer.WriteStartArray("data");
-        foreach (string name in models.Names)
+        foreach (string name in models.Names.Union(models.RerankerNames))
         {
             writer.WriteStartObject();
             writer.WriteString("id", name);

@@ -16,13 +16,21 @@ namespace RetrievalEngine.Server.Http;
 internal sealed class RequestPipeline(ServerOptions options, string device, ServerMetrics metrics)
 {
     private readonly byte[][] _keys = [.. options.ApiKeys.Select(Digest)];
+    private readonly long _mostBytes = Math.Max(4 * options.MaxBodyBytes, 256 << 20);
     private int _underWay;
+    private long _bytesUnderWay;
 
     /// <summary>Writes an error as the clients of a route expect it.</summary>
     public delegate void WriteError(Utf8JsonWriter writer, RequestException error);
 
-    /// <summary>Whether the server still takes requests.</summary>
+    /// <summary>Whether the server takes no requests any more.</summary>
     public bool IsStopping { get; set; }
+
+    /// <summary>Returns when no request is under way.</summary>
+    public async Task EmptyAsync()
+    {
+        while (Volatile.Read(ref _underWay) > 0) await Task.Delay(5).ConfigureAwait(false);
+    }
 
     /// <summary>As OpenAI's clients expect it.</summary>
     public static void OpenAiError(Utf8JsonWriter writer, RequestException error)
@@ -32,7 +40,7 @@ internal sealed class RequestPipeline(ServerOptions options, string device, Serv
         writer.WriteString("message", error.Message);
         writer.WriteString("type", error.Type);
         writer.WriteNull("param");
-        writer.WriteNumber("code", error.Status);
+        writer.WriteString("code", error.Type);
         writer.WriteEndObject();
         writer.WriteEndObject();
     }
@@ -70,14 +78,18 @@ internal sealed class RequestPipeline(ServerOptions options, string device, Serv
         {
             CheckKey(http.Request);
             if (IsStopping) throw RequestException.Stopping();
+            long bytes = http.Request.ContentLength ?? options.MaxBodyBytes;
             try
             {
-                if (Interlocked.Increment(ref _underWay) > options.MaxConcurrentRequests) throw RequestException.Overloaded(1);
-                JsonFields body = JsonFields.Parse(await ReadAsync(http.Request, http.RequestAborted).ConfigureAwait(false), "request");
+                // Taken first and looked at then, so that a burst is not let in as a whole.
+                bool isFull = Interlocked.Increment(ref _underWay) > options.MaxConcurrentRequests;
+                if (Interlocked.Add(ref _bytesUnderWay, bytes) > _mostBytes || isFull) throw RequestException.Overloaded(1);
+                JsonFields body = JsonFields.Parse((await ReadAsync(http.Request, http.RequestAborted).ConfigureAwait(false)).Span, "request");
                 await handler(new Call(http, body, start, metrics, device)).ConfigureAwait(false);
             }
             finally
             {
+                Interlocked.Add(ref _bytesUnderWay, -bytes);
                 Interlocked.Decrement(ref _underWay);
             }
         }).ConfigureAwait(false);
@@ -157,10 +169,10 @@ internal sealed class RequestPipeline(ServerOptions options, string device, Serv
 
     private static byte[] Digest(string key) => SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(key));
 
-    private static async Task<byte[]> ReadAsync(HttpRequest request, CancellationToken cancellation)
+    private static async Task<ReadOnlyMemory<byte>> ReadAsync(HttpRequest request, CancellationToken cancellation)
     {
         using System.IO.MemoryStream body = new((int)Math.Clamp(request.ContentLength ?? 0, 0, 1 << 20));
         await request.Body.CopyToAsync(body, cancellation).ConfigureAwait(false);
-        return body.ToArray();
+        return body.GetBuffer().AsMemory(0, (int)body.Length);
     }
 }

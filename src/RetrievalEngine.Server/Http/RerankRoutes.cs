@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Globalization;
 using System.Linq;
 using System.Text.Json;
@@ -17,10 +18,11 @@ internal static class RerankRoutes
     /// <summary>Adds the routes.</summary>
     public static void Map(IEndpointRouteBuilder routes, RequestPipeline pipeline, PairScorer scorer, ServedModels models, ServerOptions options)
     {
+        IReadOnlyList<string> names = models.RerankerNames.Count > 0 ? models.RerankerNames : models.Names;
         foreach (string path in (string[])["/rerank", "/v1/rerank", "/v2/rerank"])
         {
             pipeline.MapPost(routes, path, "rerank", path == "/rerank" ? RequestPipeline.TeiError : RequestPipeline.OpenAiError,
-                call => call.Body.Has("texts") ? AnswerTeiAsync(call, scorer, options) : AnswerJinaAsync(call, scorer, models, options));
+                call => call.Body.Has("texts") ? AnswerTeiAsync(call, scorer, options) : AnswerJinaAsync(call, scorer, names, options));
         }
     }
 
@@ -32,7 +34,7 @@ internal static class RerankRoutes
 
     private static async Task AnswerTeiAsync(Call call, PairScorer scorer, ServerOptions options)
     {
-        string[] texts = call.Body.TextsOrNull("texts")!;
+        string[] texts = Texts.ReadAll(call.Body, "texts", options.MaxClientBatchSize);
         bool raw = call.Body.Flag("raw_scores", false), withText = call.Body.Flag("return_text", false);
         PairScores made = await ScoreAsync(call, scorer, options, texts, "texts").ConfigureAwait(false);
         await call.AnswerAsync(writer =>
@@ -51,9 +53,10 @@ internal static class RerankRoutes
         }).ConfigureAwait(false);
     }
 
-    private static async Task AnswerJinaAsync(Call call, PairScorer scorer, ServedModels models, ServerOptions options)
+    private static async Task AnswerJinaAsync(Call call, PairScorer scorer, IReadOnlyList<string> names, ServerOptions options)
     {
-        string[] texts = Documents(call.Body);
+        Texts.CheckModel(call.Body, names);
+        string[] texts = Documents(call.Body, options.MaxClientBatchSize);
         int best = call.Body.IntOrNull("top_n", 1, int.MaxValue) ?? texts.Length;
         bool raw = call.Body.Flag("raw_scores", false), withText = call.Body.Flag("return_documents", false);
         PairScores made = await ScoreAsync(call, scorer, options, texts, "documents").ConfigureAwait(false);
@@ -61,7 +64,7 @@ internal static class RerankRoutes
         {
             writer.WriteStartObject();
             writer.WriteString("id", Guid.NewGuid().ToString("D", CultureInfo.InvariantCulture));
-            writer.WriteString("model", models.Names[0]);
+            writer.WriteString("model", names[0]);
             writer.WriteStartArray("results");
             foreach (int i in Order(made.Scores).Take(best))
             {
@@ -90,17 +93,16 @@ internal static class RerankRoutes
     {
         string query = call.Body.Text("query");
         if (texts.Length == 0) throw call.Body.Error(field, "is empty");
-        if (texts.Length > options.MaxClientBatchSize)
-            throw RequestException.TooLarge($"{texts.Length} {field} are more than the {options.MaxClientBatchSize} that one request may have");
         Document[] passages = [.. texts.Select(static text => new Document("", "", text))];
         PairScores made = await scorer.ScoreAsync(query, passages, call.Body.Flag("truncate", options.AutoTruncate), call.Cancellation).ConfigureAwait(false);
         return call.Count(made, query.Length + texts.Sum(static text => (long)text.Length));
     }
 
     /// <summary>Documents are strings, or objects with a text.</summary>
-    private static string[] Documents(JsonFields body)
+    private static string[] Documents(JsonFields body, int most)
     {
         if (!body.TryGet("documents", out JsonElement value)) throw body.Error("documents", "is missing (or \"texts\")");
+        if (value.ValueKind == JsonValueKind.Array) TextInput.RequireAtMost(value.GetArrayLength(), most, "documents");
         bool areObjects = value.ValueKind == JsonValueKind.Array && value.GetArrayLength() > 0 && value[0].ValueKind == JsonValueKind.Object;
         return areObjects ? [.. body.Objects("documents").Select(static document => document.Text("text"))] : body.TextsOrNull("documents")!;
     }

@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Linq;
 using System.Text.Json;
+using System.Threading;
 using System.Threading.Tasks;
 using Microsoft.AspNetCore.Routing;
 using RetrievalEngine.Data;
@@ -12,7 +13,7 @@ namespace RetrievalEngine.Server.Http;
 /// <summary><c>/search</c>: queries become vectors, the index is searched exactly, and with a reranker the best are put in a better order, in one call.</summary>
 internal sealed class SearchRoutes(Texts texts, Searcher searcher, PairScorer? scorer, ServedModels models, ServerOptions options)
 {
-    private const int DefaultDepth = 10, DefaultRerankDepth = 100, MostHits = 1 << 20;
+    private const int DefaultDepth = 10, DefaultRerankDepth = 100, MostHits = 1 << 20, MostPairs = 1 << 16;
 
     /// <summary>Adds the route.</summary>
     public void Map(IEndpointRouteBuilder routes, RequestPipeline pipeline) =>
@@ -22,10 +23,8 @@ internal sealed class SearchRoutes(Texts texts, Searcher searcher, PairScorer? s
     {
         JsonFields body = call.Body;
         if (body.Has("query") == body.Has("queries")) throw RequestException.Malformed("request: give either \"query\" or \"queries\"");
-        string[] queries = body.Has("query") ? [body.Text("query")] : body.TextsOrNull("queries")!;
+        string[] queries = body.Has("query") ? [body.Text("query")] : Texts.ReadAll(body, "queries", options.MaxClientBatchSize);
         if (queries.Length == 0) throw body.Error("queries", "is empty");
-        if (queries.Length > options.MaxClientBatchSize)
-            throw RequestException.TooLarge($"{queries.Length} queries are more than the {options.MaxClientBatchSize} that one request may have");
         int depth = body.IntOrNull("depth", 1, MostHits) ?? DefaultDepth;
         if ((long)depth * queries.Length > MostHits) throw RequestException.TooLarge($"{queries.Length} queries of depth {depth} are more than {MostHits} results");
         bool withText = body.Flag("return_text", false), reranks = body.Flag("rerank", false);
@@ -33,9 +32,11 @@ internal sealed class SearchRoutes(Texts texts, Searcher searcher, PairScorer? s
         if (reranks && (scorer is null || models.Documents is null)) throw RequestException.Invalid("\"rerank\" needs a server with --reranker and --corpus");
         if (!reranks && body.Has("rerank_depth")) throw RequestException.Invalid("\"rerank_depth\" goes with \"rerank\": true");
         int found = reranks ? Math.Max(depth, body.IntOrNull("rerank_depth", 1, MostHits) ?? DefaultRerankDepth) : depth;
+        if (reranks && (long)found * queries.Length > MostPairs)
+            throw RequestException.TooLarge($"{found} documents for each of {queries.Length} queries are more than the {MostPairs} pairs that one request may have reranked");
         RankOptions rank = new()
         {
-            Filter = body.IdentifiersOrNull("filter") is { } ids ? new HashSet<string>(ids, StringComparer.Ordinal) : null,
+            Rows = body.IdentifiersOrNull("filter") is { } ids ? searcher.RowsOf(new HashSet<string>(ids, StringComparer.Ordinal), call.Cancellation) : null,
             ScoreThreshold = body.Has("score_threshold") ? (float)body.Number("score_threshold", -float.MaxValue, float.MaxValue) : null,
         };
 
@@ -43,20 +44,43 @@ internal sealed class SearchRoutes(Texts texts, Searcher searcher, PairScorer? s
         Embeddings made = call.Count(
             await texts.Embedder.EmbedAsync(input, TextRole.Query, texts.Embedder.Form, texts.Truncates(body), call.Cancellation).ConfigureAwait(false), input.Characters);
         RankedQuery[] ranked = await searcher.SearchAsync(made.Vectors, found, rank, call.Cancellation).ConfigureAwait(false);
-        Hit[][] hits = await Task.WhenAll(ranked.Select((query, i) => HitsAsync(call, queries[i], query.Hits, reranks, withText, depth))).ConfigureAwait(false);
+        Document[][] documents = [.. ranked.Select(query => reranks || withText ? DocumentsOf(query.Hits, call.Cancellation) : [])];
+        Hit[][] hits = [.. ranked.Select((query, q) => query.Hits.Select((hit, i) => new Hit(hit.DocId, hit.Score, withText ? documents[q][i] : null)).ToArray())];
+        if (reranks) await RerankAsync(call, queries, documents, hits, depth).ConfigureAwait(false);
         await call.AnswerAsync(writer => Write(writer, queries, hits)).ConfigureAwait(false);
     }
 
-    private async Task<Hit[]> HitsAsync(Call call, string query, IReadOnlyList<DenseHit> found, bool reranks, bool withText, int depth)
+    /// <summary>Puts the hits of each query in the reranker's order, with its scores, and keeps <paramref name="depth"/> of them.</summary>
+    private async Task RerankAsync(Call call, string[] queries, Document[][] documents, Hit[][] hits, int depth)
     {
-        Document?[] documents = reranks || withText ? [.. found.Select(hit => models.Documents!(hit.DocId))] : new Document?[found.Count];
-        Hit[] hits = [.. found.Select((hit, i) => new Hit(hit.DocId, hit.Score, withText ? documents[i] : null))];
-        if (!reranks) return hits;
-        int missing = Array.FindIndex(documents, static document => document is null);
-        if (missing >= 0) throw RequestException.Failed($"the corpus has no document \"{found[missing].DocId}\" that the index has");
-        PairScores scores = call.Count(
-            await scorer!.ScoreAsync(query, [.. documents.Select(static document => document!.Value)], truncate: true, call.Cancellation).ConfigureAwait(false), 0);
-        return [.. RerankRoutes.Order(scores.Scores).Take(depth).Select(i => hits[i] with { Score = scores.Scores[i] })];
+        PairScores made = call.Count(await scorer!.ScoreAsync([.. queries.Select((query, q) => (query, (IReadOnlyList<Document>)documents[q]))], truncate: true, call.Cancellation)
+            .ConfigureAwait(false), 0);
+        int first = 0;
+        for (int q = 0; q < hits.Length; q++)
+        {
+            float[] scores = made.Scores[first..(first += documents[q].Length)];
+            Hit[] found = hits[q];
+            hits[q] = [.. RerankRoutes.Order(scores).Take(depth).Select(i => found[i] with { Score = scores[i] })];
+        }
+    }
+
+    private Document[] DocumentsOf(IReadOnlyList<DenseHit> hits, CancellationToken cancellation)
+    {
+        Document[] documents = new Document[hits.Count];
+        for (int i = 0; i < documents.Length; i++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            try
+            {
+                documents[i] = models.Documents!(hits[i].DocId) ?? throw RequestException.Failed($"the corpus has no document \"{hits[i].DocId}\" that the index has");
+            }
+            catch (InputException e)
+            {
+                throw RequestException.Failed(e.Message);
+            }
+        }
+
+        return documents;
     }
 
     private static void Write(Utf8JsonWriter writer, string[] queries, Hit[][] hits)

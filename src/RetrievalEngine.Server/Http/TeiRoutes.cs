@@ -11,6 +11,9 @@ namespace RetrievalEngine.Server.Http;
 /// <summary>The routes of text-embeddings-inference around an embedding model: <c>/embed</c>, <c>/similarity</c>, <c>/tokenize</c>, <c>/decode</c>.</summary>
 internal static class TeiRoutes
 {
+    // Each token of an answer takes some seventy bytes.
+    private const int MostCharacters = 1 << 20;
+
     /// <summary>Adds the routes.</summary>
     public static void Map(IEndpointRouteBuilder routes, RequestPipeline pipeline, Texts texts)
     {
@@ -44,9 +47,7 @@ internal static class TeiRoutes
     {
         JsonFields inputs = call.Body.Object("inputs"), parameters = call.Body.ObjectOrNull("parameters") ?? call.Body;
         string source = inputs.Text("source_sentence");
-        string[] sentences = inputs.TextsOrNull("sentences") ?? throw inputs.Error("sentences", "is missing");
-        if (sentences.Length == 0) throw inputs.Error("sentences", "is empty");
-        _ = texts.Read(inputs, "sentences");
+        IReadOnlyList<string> sentences = texts.Read(inputs, "sentences").Texts ?? throw inputs.Error("sentences", "must be an array of strings");
         TextInput input = new([source, .. sentences], null, false);
         Embeddings made = call.Count(await texts.Embedder.EmbedAsync(input, texts.Role(parameters, "prompt_name"), texts.Embedder.Form,
             texts.Truncates(parameters), call.Cancellation).ConfigureAwait(false), input.Characters);
@@ -62,6 +63,7 @@ internal static class TeiRoutes
     {
         TextInput input = texts.Read(call.Body, "inputs");
         if (input.Texts is null) throw call.Body.Error("inputs", "must be a string or an array of strings");
+        if (input.Characters > MostCharacters) throw RequestException.TooLarge($"{input.Characters} characters are more than the {MostCharacters} that one request may have tokenized");
         bool special = call.Body.Flag("add_special_tokens", true);
         TextRole role = texts.Role(call.Body, "prompt_name");
         Tokenizer tokenizer = texts.Embedder.Tokenizer;
@@ -69,12 +71,12 @@ internal static class TeiRoutes
         return call.AnswerAsync(writer =>
         {
             writer.WriteStartArray();
-            foreach ((string text, TokenizedText tokens) in tokenized) WriteTokens(writer, tokenizer, text, tokens);
+            foreach ((string text, TokenizedText tokens) in tokenized) WriteTokens(writer, tokenizer, text, tokens, special ? texts.Embedder.Contract.EosTokenId : null);
             writer.WriteEndArray();
         });
     }
 
-    private static void WriteTokens(Utf8JsonWriter writer, Tokenizer tokenizer, string text, TokenizedText tokens)
+    private static void WriteTokens(Utf8JsonWriter writer, Tokenizer tokenizer, string text, TokenizedText tokens, int? eos)
     {
         int[] units = CodePointStarts(text);
         writer.WriteStartArray();
@@ -82,26 +84,32 @@ internal static class TeiRoutes
         {
             (int start, int end) = tokens.Offsets[i];
             // What the template added stands for no text; a "[SEP]" that the text has does.
-            bool isSpecial = start == end && tokenizer.IsSpecial(tokens.Ids[i]);
-            writer.WriteStartObject();
-            writer.WriteNumber("id", tokens.Ids[i]);
-            writer.WriteString("text", isSpecial ? tokens.Tokens[i] : text[units[start]..units[end]]);
-            writer.WriteBoolean("special", isSpecial);
-            if (isSpecial)
-            {
-                writer.WriteNull("start");
-                writer.WriteNull("stop");
-            }
-            else
-            {
-                writer.WriteNumber("start", start);
-                writer.WriteNumber("stop", end);
-            }
-
-            writer.WriteEndObject();
+            if (start == end && tokenizer.IsSpecial(tokens.Ids[i])) WriteToken(writer, tokens.Ids[i], tokens.Tokens[i], null);
+            else WriteToken(writer, tokens.Ids[i], text[units[start]..units[end]], (start, end));
         }
 
+        if (eos is { } id) WriteToken(writer, id, tokenizer.IdToToken(id) ?? "", null);
         writer.WriteEndArray();
+    }
+
+    private static void WriteToken(Utf8JsonWriter writer, int id, string text, (int Start, int End)? place)
+    {
+        writer.WriteStartObject();
+        writer.WriteNumber("id", id);
+        writer.WriteString("text", text);
+        writer.WriteBoolean("special", place is null);
+        if (place is { } stretch)
+        {
+            writer.WriteNumber("start", stretch.Start);
+            writer.WriteNumber("stop", stretch.End);
+        }
+        else
+        {
+            writer.WriteNull("start");
+            writer.WriteNull("stop");
+        }
+
+        writer.WriteEndObject();
     }
 
     private static Task DecodeAsync(Call call, Texts texts)

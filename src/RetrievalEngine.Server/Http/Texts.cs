@@ -1,4 +1,6 @@
-using System;
+using System.Collections.Generic;
+using System.Linq;
+using System.Text.Json;
 using RetrievalEngine.Encoding;
 
 namespace RetrievalEngine.Server.Http;
@@ -12,15 +14,17 @@ internal sealed class Texts(ServedModels models, Embedder embedder, ServerOption
     /// <summary>Makes the vectors.</summary>
     public Embedder Embedder => embedder;
 
-    /// <summary>The name in answers.</summary>
-    public string Name => models.Names[0];
+    /// <summary>What requests may call the model; the first is the name in answers.</summary>
+    public IReadOnlyList<string> Names => models.Names;
 
     /// <summary>The texts in the field <paramref name="name"/>.</summary>
-    public TextInput Read(JsonFields body, string name)
+    public TextInput Read(JsonFields body, string name) => TextInput.Read(body, name, options.MaxClientBatchSize);
+
+    /// <summary>The strings of the field <paramref name="name"/>, at most <paramref name="most"/>.</summary>
+    public static string[] ReadAll(JsonFields body, string name, int most)
     {
-        TextInput input = TextInput.Read(body, name);
-        return input.Count <= options.MaxClientBatchSize ? input
-            : throw RequestException.TooLarge($"{input.Count} inputs are more than the {options.MaxClientBatchSize} that one request may have");
+        if (body.TryGet(name, out JsonElement value) && value.ValueKind == JsonValueKind.Array) TextInput.RequireAtMost(value.GetArrayLength(), most, name);
+        return body.TextsOrNull(name) ?? throw body.Error(name, "is missing");
     }
 
     /// <summary>Whether what is too long is cut.</summary>
@@ -30,14 +34,8 @@ internal sealed class Texts(ServedModels models, Embedder embedder, ServerOption
     public bool Truncates(JsonFields body) => Truncates(body, options.AutoTruncate);
 
     /// <summary>What the texts are: the field <paramref name="name"/> in the words of several peers.</summary>
-    public TextRole Role(JsonFields body, string name) => body.TextOrNull(name) switch
-    {
-        null => options.DefaultRole,
-        "query" or "search_query" => TextRole.Query,
-        "passage" or "document" or "search_document" => TextRole.Passage,
-        "plain" => TextRole.Plain,
-        { } other => throw RequestException.Invalid($"\"{name}\": \"{other}\" is not known; it may be \"query\", \"passage\" (or \"document\") or \"plain\""),
-    };
+    public TextRole Role(JsonFields body, string name) => Embedder.ParseRole(body.TextOrNull(name), options.DefaultRole)
+        ?? throw RequestException.Invalid($"\"{name}\": \"{body.TextOrNull(name)}\" is not known; it may be \"query\", \"passage\" (or \"document\") or \"plain\"");
 
     /// <summary>The form of the vectors: the contract's, but for the fields <c>dimensions</c> and, where the route has it, <c>normalize</c>.</summary>
     public VectorForm Form(JsonFields body, bool hasNormalize)
@@ -48,15 +46,10 @@ internal sealed class Texts(ServedModels models, Embedder embedder, ServerOption
         return new VectorForm(dimensions, normalize);
     }
 
-    /// <summary>Refuses a model that is not served.</summary>
-    public void CheckModel(JsonFields body)
+    /// <summary>Refuses a model that is not one of <paramref name="names"/>.</summary>
+    public static void CheckModel(JsonFields body, IReadOnlyList<string> names)
     {
-        if (body.TextOrNull("model") is not { Length: > 0 } model) return;
-        foreach (string name in models.Names)
-        {
-            if (string.Equals(name, model, StringComparison.Ordinal)) return;
-        }
-
-        throw RequestException.NotFound($"no model \"{model}\" is served; there is \"{string.Join("\", \"", models.Names)}\" (--served-model-name)");
+        if (body.TextOrNull("model") is { Length: > 0 } model && !names.Contains(model))
+            throw RequestException.NotFound($"no model \"{model}\" is served here; there is \"{string.Join("\", \"", names)}\" (--served-model-name)");
     }
 }

@@ -24,7 +24,7 @@ public sealed class DenseIndex : IDisposable
         _backend = backend;
         _store = store;
         // With the first search: what the encoder of the queries takes of a device is not free any more by then.
-        _flat = new Lazy<FlatIndex>(() => store.CreateIndex(backend));
+        _flat = new Lazy<FlatIndex>(() => store.CreateIndex(backend), LazyThreadSafetyMode.PublicationOnly);
     }
 
     /// <summary>What the folder says of itself.</summary>
@@ -143,6 +143,13 @@ public sealed class DenseIndex : IDisposable
         }
     }
 
+    /// <summary>The rows of the documents with <paramref name="ids"/>; ids that are not there are no matter. Any thread may ask.</summary>
+    public RowSet RowsOf(IReadOnlySet<string> ids, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(ids);
+        return new RowSet(_store.StoredRows, _store.Find(ids.Contains, cancellation).Values);
+    }
+
     /// <summary>The id of the vector in <paramref name="row"/>.</summary>
     public string Id(long row) => _store.Id(row);
 
@@ -181,7 +188,7 @@ public sealed class DenseIndex : IDisposable
             throw new InputException($"the index {_store.Folder} has no int8 codes that {_backend.Name} scans; build it with --scan-dtype int8 and search on the CPU");
         return new SearchOptions
         {
-            Filter = options.Filter is { } ids ? new RowSet(_store.StoredRows, _store.Find(ids.Contains, cancellation).Values) : null,
+            Filter = options.Rows ?? (options.Filter is { } ids ? RowsOf(ids, cancellation) : null),
             Scan = options.Scan,
             PrefixDimensions = options.PrefixDimensions,
             RescoreMultiplier = options.RescoreMultiplier,
