@@ -63,6 +63,35 @@ internal sealed class ServeCommandTests
     }
 
     [Test]
+    public async Task ASecondSignal_EndsItAtOnce()
+    {
+        if (OperatingSystem.IsWindows()) Assert.Ignore("signals are sent with kill");
+        using Process server = CommandProcess.Start("serve", "--model", _model, "--port", "0", "--json", "--device", "cpu", "--quiet");
+        try
+        {
+            Uri url = new(JsonElement.Parse((await server.StandardOutput.ReadLineAsync())!).GetProperty("url").GetString()!);
+            using TcpClient client = new(url.Host, url.Port);
+            // A body that does not come keeps its request under way.
+            await client.GetStream().WriteAsync("POST /embed HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\n{"u8.ToArray());
+            using HttpClient http = new() { BaseAddress = url };
+            while (!(await http.GetStringAsync(new Uri("/metrics", UriKind.Relative))).Contains("te_request_count{method=\"embed\"} 1", StringComparison.Ordinal)) await Task.Delay(5);
+            for (int i = 0; i < 2; i++)
+            {
+                using Process kill = Process.Start("kill", ["-INT", server.Id.ToString(CultureInfo.InvariantCulture)])!;
+                await kill.WaitForExitAsync();
+                if (i == 0) Assert.That(await server.StandardError.ReadLineAsync(), Does.Contain("stopping"));
+            }
+
+            await server.WaitForExitAsync().WaitAsync(TimeSpan.FromSeconds(15));
+            Assert.That(server.ExitCode, Is.EqualTo(ExitCodes.Stopped), "ended by the signal");
+        }
+        finally
+        {
+            server.Kill();
+        }
+    }
+
+    [Test]
     public async Task ARerankerAlone_IsServed()
     {
         string data = _files.Write("train.jsonl", string.Concat(Enumerable.Range(0, 8).Select(i =>

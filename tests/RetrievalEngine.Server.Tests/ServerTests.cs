@@ -216,13 +216,16 @@ internal sealed class ServerTests
     [Test]
     public async Task Search_Reranks_TheBestOfTheIndex()
     {
-        const string Query = "text of c2";
-        RankedQuery found = _server.Index.Rank([Query], _server.Encoder.EncodeQueries([Query]), 12).Single();
-        Document[] documents = [.. found.Hits.Select(hit => int.Parse(hit.DocId[1..], System.Globalization.CultureInfo.InvariantCulture))
-            .Select(i => new Document($"d{i}", $"t{i}", $"text of {(char)('a' + i % 26)}{i}"))];
-        float[] scores = _server.Reranker.Score(Query, documents);
-        JsonElement result = (await _server.PostAsync("/search", $$"""{"query": "{{Query}}", "depth": 3, "rerank": true, "rerank_depth": 12}""")).GetProperty("results")[0];
-        Assert.That(Hits(result), Is.EqualTo(Enumerable.Range(0, 12).OrderByDescending(i => scores[i]).Take(3).Select(i => (documents[i].Id, scores[i]))));
+        string[] queries = ["text of c2", "anything", "d 3"];
+        JsonElement results = (await _server.PostAsync("/search", $$"""{"queries": {{JsonSerializer.Serialize(queries)}}, "depth": 3, "rerank": true, "rerank_depth": 12}""")).GetProperty("results");
+        for (int q = 0; q < queries.Length; q++)
+        {
+            RankedQuery found = _server.Index.Rank([""], _server.Encoder.EncodeQueries([queries[q]]), 12).Single();
+            Document[] documents = [.. found.Hits.Select(hit => int.Parse(hit.DocId[1..], System.Globalization.CultureInfo.InvariantCulture))
+                .Select(i => new Document($"d{i}", $"t{i}", $"text of {(char)('a' + i % 26)}{i}"))];
+            float[] scores = _server.Reranker.Score(queries[q], documents);
+            Assert.That(Hits(results[q]), Is.EqualTo(Enumerable.Range(0, 12).OrderByDescending(i => scores[i]).Take(3).Select(i => (documents[i].Id, scores[i]))));
+        }
     }
 
     [Test]
@@ -235,6 +238,22 @@ internal sealed class ServerTests
             JsonElement result = (await _server.PostAsync("/search", $$"""{"query": "text {{i}}", "depth": {{1 + i % 9}}}""")).GetProperty("results")[0];
             Assert.That(Hits(result), Is.EqualTo(alone[i].Hits.Select(hit => (hit.DocId, hit.Score))));
         });
+    }
+
+    [Test]
+    public async Task SearchesOfOnePass_GetAsMuchAsEachAskedFor()
+    {
+        using SemaphoreSlim device = new(0);
+        Searcher searcher = new(_server.Index, device);
+        await using (searcher.ConfigureAwait(false))
+        {
+            int[] depths = [9, 2, 5, 30];
+            float[][] vectors = [.. depths.Select(depth => _server.Encoder.EncodeQueries([$"text {depth}"]))];
+            Task<RankedQuery[]>[] searches = [.. depths.Select((depth, i) => searcher.SearchAsync([vectors[i]], depth, new RankOptions(), default))];
+            device.Release();
+            for (int i = 0; i < depths.Length; i++)
+                Assert.That((await searches[i])[0].Hits, Is.EqualTo(_server.Index.Rank([""], vectors[i], depths[i]).Single().Hits));
+        }
     }
 
     [Test]
@@ -270,8 +289,11 @@ internal sealed class ServerTests
             Assert.That(await server.Client.GetStringAsync(new Uri("/health", UriKind.Relative)), Does.Contain("ok"));
         }
 
-        server.Client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", "two");
-        await server.PostAsync("/embed", """{"inputs": "a"}""");
+        foreach (string key in (string[])["one", "two"])
+        {
+            server.Client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", key);
+            await server.PostAsync("/embed", """{"inputs": "a"}""");
+        }
     }
 
     [Test]
