@@ -124,8 +124,7 @@ internal sealed class BatchQueueTests
     {
         Assert.That((await _queue.RunAsync([.. Enumerable.Repeat(10, 20)], default)).Results, Has.Length.EqualTo(20), "200 where 100 may wait");
         Task<BatchResults<string>> first = Blocked([1]), waits = _queue.RunAsync([60], default);
-        RequestException refused = Assert.ThrowsAsync<RequestException>(async () => await _queue.RunAsync([41], default));
-        Assert.That((refused.Status, refused.RetryAfter), Is.EqualTo((429, (int?)1)));
+        Assert.That(async () => await _queue.RunAsync([41], default), Throws.TypeOf<RequestException>().With.Property("Status").EqualTo(429).And.Property("RetryAfter").EqualTo(1));
         Task<BatchResults<string>> fits = _queue.RunAsync([40], default);
         _mayCompute.Set();
         await Task.WhenAll(first, waits, fits);
