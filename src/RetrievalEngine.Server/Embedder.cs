@@ -38,7 +38,7 @@ internal sealed class Embedder : IAsyncDisposable
     /// The vectors of <paramref name="input"/> in <paramref name="form"/>. With <paramref name="truncate"/> what is too long is cut, else refused.
     /// </summary>
     /// <exception cref="RequestException">The input cannot be taken, or the server is busy, stops or fails.</exception>
-    public async Task<Embeddings> EmbedAsync(TextInput input, TextRole role, VectorForm form, bool truncate, CancellationToken cancellation)
+    public async Task<Computed<float[]>> EmbedAsync(TextInput input, TextRole role, VectorForm form, bool truncate, CancellationToken cancellation)
     {
         if (form.Dimensions < 1 || form.Dimensions > Contract.Dimensions)
             throw RequestException.Invalid($"dimensions must lie between 1 and {Contract.Dimensions}, not {form.Dimensions}");
@@ -46,7 +46,7 @@ internal sealed class Embedder : IAsyncDisposable
         (IReadOnlyList<int[]> sequences, int truncated) = input.Ids is { } ids ? Check(ids, truncate) : Tokenize(input.Texts!, role, truncate, cancellation);
         TimeSpan tokenized = Stopwatch.GetElapsedTime(start);
         BatchResults<float[]> results = await _queue.RunAsync([.. sequences.Select(sequence => new Item(sequence, form))], cancellation).ConfigureAwait(false);
-        return new Embeddings(results.Results, sequences.Sum(static sequence => (long)sequence.Length), truncated, tokenized, results.Queued, results.Computed);
+        return new Computed<float[]>(results.Results, sequences.Sum(static sequence => (long)sequence.Length), truncated, tokenized, results.Queued, results.Computed);
     }
 
     /// <summary>What a text is, in the words of several peers; null for a word that is not known.</summary>

@@ -45,7 +45,7 @@ public sealed class EmbeddingGenerator : IEmbeddingGenerator<string, Embedding<f
         TextRole role = Embedder.ParseRole(prompt?.ToString(), _defaultRole) ?? throw new InputException($"\"prompt_name\" is \"query\", \"passage\" or \"plain\", not \"{prompt}\"");
         VectorForm form = _embedder.Form with { Dimensions = options?.Dimensions ?? _embedder.Form.Dimensions };
         TextInput input = new([.. values], null, false);
-        Embeddings made;
+        Computed<float[]> made;
         try
         {
             made = await _embedder.EmbedAsync(input, role, form, truncate: true, cancellationToken).ConfigureAwait(false);
@@ -56,7 +56,7 @@ public sealed class EmbeddingGenerator : IEmbeddingGenerator<string, Embedding<f
         }
 
         DateTimeOffset now = DateTimeOffset.UtcNow;
-        return new GeneratedEmbeddings<Embedding<float>>(made.Vectors.Select(vector => new Embedding<float>(vector) { CreatedAt = now, ModelId = _metadata.DefaultModelId }))
+        return new GeneratedEmbeddings<Embedding<float>>(made.Values.Select(vector => new Embedding<float>(vector) { CreatedAt = now, ModelId = _metadata.DefaultModelId }))
         {
             Usage = new UsageDetails { InputTokenCount = made.Tokens, TotalTokenCount = made.Tokens },
         };

@@ -33,12 +33,12 @@ internal sealed class PairScorer : IAsyncDisposable
 
     /// <summary>The head's output for <paramref name="query"/> with each of <paramref name="passages"/>.</summary>
     /// <exception cref="RequestException">A pair cannot be taken, or the server is busy, stops or fails.</exception>
-    public Task<PairScores> ScoreAsync(string query, IReadOnlyList<Document> passages, bool truncate, CancellationToken cancellation) =>
+    public Task<Computed<float>> ScoreAsync(string query, IReadOnlyList<Document> passages, bool truncate, CancellationToken cancellation) =>
         ScoreAsync([(query, passages)], truncate, cancellation);
 
     /// <summary>The same for several queries, one behind the other: one request to the queue, which takes it or refuses it as a whole.</summary>
     /// <exception cref="RequestException">A pair cannot be taken, or the server is busy, stops or fails.</exception>
-    public async Task<PairScores> ScoreAsync(IReadOnlyList<(string Query, IReadOnlyList<Document> Passages)> queries, bool truncate, CancellationToken cancellation)
+    public async Task<Computed<float>> ScoreAsync(IReadOnlyList<(string Query, IReadOnlyList<Document> Passages)> queries, bool truncate, CancellationToken cancellation)
     {
         long start = Stopwatch.GetTimestamp(), tokens = 0;
         int truncated = 0;
@@ -59,7 +59,7 @@ internal sealed class PairScorer : IAsyncDisposable
             throw RequestException.Invalid($"{truncated} of {items.Count} texts have, with the query, more than the {Contract.MaxLength} tokens that the model takes; shorten them, or ask for \"truncate\": true");
         TimeSpan tokenized = Stopwatch.GetElapsedTime(start);
         BatchResults<float> results = await _queue.RunAsync([.. items], cancellation).ConfigureAwait(false);
-        return new PairScores(results.Results, tokens, truncated, tokenized, results.Queued, results.Computed);
+        return new Computed<float>(results.Results, tokens, truncated, tokenized, results.Queued, results.Computed);
     }
 
     /// <inheritdoc/>

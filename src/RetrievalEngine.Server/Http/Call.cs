@@ -14,7 +14,6 @@ namespace RetrievalEngine.Server.Http;
 internal sealed class Call(HttpContext http, JsonFields body, long start, ServerMetrics metrics, string device)
 {
     private static readonly JsonWriterOptions s_options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-    private readonly Lock _lock = new();
     private long _tokens, _characters;
     private int _truncated;
     private TimeSpan _tokenized, _queued, _computed;
@@ -25,17 +24,15 @@ internal sealed class Call(HttpContext http, JsonFields body, long start, Server
     /// <summary>Cancelled when the client is gone.</summary>
     public CancellationToken Cancellation => http.RequestAborted;
 
-    /// <summary>Counts what vectors took.</summary>
-    public Embeddings Count(Embeddings made, long characters)
+    /// <summary>Counts what the texts of the request took, which had so many characters.</summary>
+    public Computed<T> Count<T>(Computed<T> made, long characters)
     {
-        Count(characters, made.Tokens, made.Truncated, made.Tokenized, made.Queued, made.Computed);
-        return made;
-    }
-
-    /// <summary>Counts what scores took.</summary>
-    public PairScores Count(PairScores made, long characters)
-    {
-        Count(characters, made.Tokens, made.Truncated, made.Tokenized, made.Queued, made.Computed);
+        _characters += characters;
+        _tokens += made.Tokens;
+        _truncated += made.Truncated;
+        _tokenized += made.Tokenizing;
+        _queued += made.Queued;
+        _computed += made.Computing;
         return made;
     }
 
@@ -69,19 +66,6 @@ internal sealed class Call(HttpContext http, JsonFields body, long start, Server
         response.ContentType = "application/json";
         response.ContentLength = buffer.WrittenCount;
         await response.Body.WriteAsync(buffer.WrittenMemory, cancellation).ConfigureAwait(false);
-    }
-
-    private void Count(long characters, long tokens, int truncated, TimeSpan tokenized, TimeSpan queued, TimeSpan computed)
-    {
-        lock (_lock)
-        {
-            _characters += characters;
-            _tokens += tokens;
-            _truncated += truncated;
-            _tokenized += tokenized;
-            _queued += queued;
-            _computed += computed;
-        }
     }
 
     private static string Milliseconds(TimeSpan time) => Text((long)time.TotalMilliseconds);

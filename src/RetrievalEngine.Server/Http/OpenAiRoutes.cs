@@ -26,20 +26,20 @@ internal static class OpenAiRoutes
             { } other => throw call.Body.Error("encoding_format", $"must be \"float\" or \"base64\", not \"{other}\""),
         };
         TextInput input = texts.Read(call.Body, "input");
-        Embeddings made = call.Count(await texts.Embedder.EmbedAsync(input, texts.Role(call.Body, "input_type"), texts.Form(call.Body, hasNormalize: false),
+        Computed<float[]> made = call.Count(await texts.Embedder.EmbedAsync(input, texts.Role(call.Body, "input_type"), texts.Form(call.Body, hasNormalize: false),
             texts.Truncates(call.Body, otherwise: false), call.Cancellation).ConfigureAwait(false), input.Characters);
         await call.AnswerAsync(writer =>
         {
             writer.WriteStartObject();
             writer.WriteString("object", "list");
             writer.WriteStartArray("data");
-            for (int i = 0; i < made.Vectors.Length; i++)
+            for (int i = 0; i < made.Values.Length; i++)
             {
                 writer.WriteStartObject();
                 writer.WriteString("object", "embedding");
                 writer.WriteNumber("index", i);
-                if (base64) writer.WriteBase64String("embedding", MemoryMarshal.AsBytes(made.Vectors[i].AsSpan()));
-                else WriteVector(writer, "embedding", made.Vectors[i]);
+                if (base64) writer.WriteBase64String("embedding", MemoryMarshal.AsBytes(made.Values[i].AsSpan()));
+                else WriteVector(writer, "embedding", made.Values[i]);
                 writer.WriteEndObject();
             }
 

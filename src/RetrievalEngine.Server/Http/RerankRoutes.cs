@@ -36,15 +36,15 @@ internal static class RerankRoutes
     {
         string[] texts = Texts.ReadAll(call.Body, "texts", options.MaxClientBatchSize);
         bool raw = call.Body.Flag("raw_scores", false), withText = call.Body.Flag("return_text", false);
-        PairScores made = await ScoreAsync(call, scorer, options, texts, "texts").ConfigureAwait(false);
+        Computed<float> made = await ScoreAsync(call, scorer, options, texts, "texts").ConfigureAwait(false);
         await call.AnswerAsync(writer =>
         {
             writer.WriteStartArray();
-            foreach (int i in Order(made.Scores))
+            foreach (int i in Order(made.Values))
             {
                 writer.WriteStartObject();
                 writer.WriteNumber("index", i);
-                writer.WriteNumber("score", raw ? made.Scores[i] : Sigmoid(made.Scores[i]));
+                writer.WriteNumber("score", raw ? made.Values[i] : Sigmoid(made.Values[i]));
                 if (withText) writer.WriteString("text", texts[i]);
                 writer.WriteEndObject();
             }
@@ -59,18 +59,18 @@ internal static class RerankRoutes
         string[] texts = Documents(call.Body, options.MaxClientBatchSize);
         int best = call.Body.IntOrNull("top_n", 1, int.MaxValue) ?? texts.Length;
         bool raw = call.Body.Flag("raw_scores", false), withText = call.Body.Flag("return_documents", false);
-        PairScores made = await ScoreAsync(call, scorer, options, texts, "documents").ConfigureAwait(false);
+        Computed<float> made = await ScoreAsync(call, scorer, options, texts, "documents").ConfigureAwait(false);
         await call.AnswerAsync(writer =>
         {
             writer.WriteStartObject();
             writer.WriteString("id", Guid.NewGuid().ToString("D", CultureInfo.InvariantCulture));
             writer.WriteString("model", names[0]);
             writer.WriteStartArray("results");
-            foreach (int i in Order(made.Scores).Take(best))
+            foreach (int i in Order(made.Values).Take(best))
             {
                 writer.WriteStartObject();
                 writer.WriteNumber("index", i);
-                writer.WriteNumber("relevance_score", raw ? made.Scores[i] : Sigmoid(made.Scores[i]));
+                writer.WriteNumber("relevance_score", raw ? made.Values[i] : Sigmoid(made.Values[i]));
                 if (withText)
                 {
                     writer.WriteStartObject("document");
@@ -89,12 +89,12 @@ internal static class RerankRoutes
         }).ConfigureAwait(false);
     }
 
-    private static async Task<PairScores> ScoreAsync(Call call, PairScorer scorer, ServerOptions options, string[] texts, string field)
+    private static async Task<Computed<float>> ScoreAsync(Call call, PairScorer scorer, ServerOptions options, string[] texts, string field)
     {
         string query = call.Body.Text("query");
         if (texts.Length == 0) throw call.Body.Error(field, "is empty");
         Document[] passages = [.. texts.Select(static text => new Document("", "", text))];
-        PairScores made = await scorer.ScoreAsync(query, passages, call.Body.Flag("truncate", options.AutoTruncate), call.Cancellation).ConfigureAwait(false);
+        Computed<float> made = await scorer.ScoreAsync(query, passages, call.Body.Flag("truncate", options.AutoTruncate), call.Cancellation).ConfigureAwait(false);
         return call.Count(made, query.Length + texts.Sum(static text => (long)text.Length));
     }
 

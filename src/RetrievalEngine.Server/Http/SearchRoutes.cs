@@ -41,9 +41,9 @@ internal sealed class SearchRoutes(Texts texts, Searcher searcher, PairScorer? s
         };
 
         TextInput input = new(queries, null, false);
-        Embeddings made = call.Count(
+        Computed<float[]> made = call.Count(
             await texts.Embedder.EmbedAsync(input, TextRole.Query, texts.Embedder.Form, texts.Truncates(body), call.Cancellation).ConfigureAwait(false), input.Characters);
-        RankedQuery[] ranked = await searcher.SearchAsync(made.Vectors, found, rank, call.Cancellation).ConfigureAwait(false);
+        RankedQuery[] ranked = await searcher.SearchAsync(made.Values, found, rank, call.Cancellation).ConfigureAwait(false);
         Document[][] documents = [.. ranked.Select(query => reranks || withText ? DocumentsOf(query.Hits, call.Cancellation) : [])];
         Hit[][] hits = [.. ranked.Select((query, q) => query.Hits.Select((hit, i) => new Hit(hit.DocId, hit.Score, withText ? documents[q][i] : null)).ToArray())];
         if (reranks) await RerankAsync(call, queries, documents, hits, depth).ConfigureAwait(false);
@@ -53,12 +53,12 @@ internal sealed class SearchRoutes(Texts texts, Searcher searcher, PairScorer? s
     /// <summary>Puts the hits of each query in the reranker's order, with its scores, and keeps <paramref name="depth"/> of them.</summary>
     private async Task RerankAsync(Call call, string[] queries, Document[][] documents, Hit[][] hits, int depth)
     {
-        PairScores made = call.Count(await scorer!.ScoreAsync([.. queries.Select((query, q) => (query, (IReadOnlyList<Document>)documents[q]))], truncate: true, call.Cancellation)
+        Computed<float> made = call.Count(await scorer!.ScoreAsync([.. queries.Select((query, q) => (query, (IReadOnlyList<Document>)documents[q]))], truncate: true, call.Cancellation)
             .ConfigureAwait(false), 0);
         int first = 0;
         for (int q = 0; q < hits.Length; q++)
         {
-            float[] scores = made.Scores[first..(first += documents[q].Length)];
+            float[] scores = made.Values[first..(first += documents[q].Length)];
             Hit[] found = hits[q];
             hits[q] = [.. RerankRoutes.Order(scores).Take(depth).Select(i => found[i] with { Score = scores[i] })];
         }

@@ -27,12 +27,12 @@ internal static class TeiRoutes
     {
         CheckDirection(call, texts);
         TextInput input = texts.Read(call.Body, "inputs");
-        Embeddings made = call.Count(await texts.Embedder.EmbedAsync(input, texts.Role(call.Body, "prompt_name"), texts.Form(call.Body, hasNormalize: true),
+        Computed<float[]> made = call.Count(await texts.Embedder.EmbedAsync(input, texts.Role(call.Body, "prompt_name"), texts.Form(call.Body, hasNormalize: true),
             texts.Truncates(call.Body), call.Cancellation).ConfigureAwait(false), input.Characters);
         await call.AnswerAsync(writer =>
         {
             writer.WriteStartArray();
-            foreach (float[] vector in made.Vectors)
+            foreach (float[] vector in made.Values)
             {
                 writer.WriteStartArray();
                 foreach (float value in vector) writer.WriteNumberValue(value);
@@ -49,12 +49,12 @@ internal static class TeiRoutes
         string source = inputs.Text("source_sentence");
         IReadOnlyList<string> sentences = texts.Read(inputs, "sentences").Texts ?? throw inputs.Error("sentences", "must be an array of strings");
         TextInput input = new([source, .. sentences], null, false);
-        Embeddings made = call.Count(await texts.Embedder.EmbedAsync(input, texts.Role(parameters, "prompt_name"), texts.Embedder.Form,
+        Computed<float[]> made = call.Count(await texts.Embedder.EmbedAsync(input, texts.Role(parameters, "prompt_name"), texts.Embedder.Form,
             texts.Truncates(parameters), call.Cancellation).ConfigureAwait(false), input.Characters);
         await call.AnswerAsync(writer =>
         {
             writer.WriteStartArray();
-            foreach (float[] vector in made.Vectors.Skip(1)) writer.WriteNumberValue(Cosine(made.Vectors[0], vector));
+            foreach (float[] vector in made.Values.Skip(1)) writer.WriteNumberValue(Cosine(made.Values[0], vector));
             writer.WriteEndArray();
         }).ConfigureAwait(false);
     }
