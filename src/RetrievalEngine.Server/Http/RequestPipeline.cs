@@ -78,7 +78,7 @@ internal sealed class RequestPipeline(ServerOptions options, string device, Serv
         {
             CheckKey(http.Request);
             if (IsStopping) throw RequestException.Stopping();
-            long bytes = http.Request.ContentLength ?? options.MaxBodyBytes;
+            long bytes = Math.Min(http.Request.ContentLength ?? long.MaxValue, options.MaxBodyBytes);
             try
             {
                 // Taken first and looked at then, so that a burst is not let in as a whole.
