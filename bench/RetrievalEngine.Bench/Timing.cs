@@ -60,7 +60,8 @@ internal static class Timing
         return Stopwatch.GetElapsedTime(start).TotalSeconds / calls;
     }
 
-    private static double Middle(double[] values)
+    /// <summary>The median of <paramref name="values"/>, the upper one of an even number.</summary>
+    public static double Middle(double[] values)
     {
         double[] sorted = [.. values];
         Array.Sort(sorted);

@@ -92,13 +92,17 @@ internal sealed record DenseSearch(string Index, string? Model, string? Adapter,
     }
 
     /// <summary>Says what <paramref name="index"/> and the encoder of its queries will take of a device's memory, and refuses what cannot fit.</summary>
-    public static void CheckMemory(IBackend backend, bool quiet, string index, string? model, string? adapter) => MemoryReport.Check(backend, quiet, () =>
+    public static void CheckMemory(IBackend backend, bool quiet, string index, string? model, string? adapter) =>
+        MemoryReport.Check(backend, quiet, () => Plan(backend, index, model, adapter, TextEncoder.DefaultBatchTokens));
+
+    /// <summary>What <paramref name="index"/> and the encoder of its queries take.</summary>
+    public static MemoryPlan Plan(IBackend backend, string index, string? model, string? adapter, int batchTokens)
     {
         IndexManifest manifest = IndexManifest.Load(index);
         if ((model ?? manifest.ModelPath) is not { } encoder) return new MemoryPlan { Index = manifest.VectorBytes };
         AdapterConfig? config = (adapter ?? manifest.AdapterPath) is { } folder ? AdapterConfig.Load(folder) : null;
-        return MemoryPlan.Of(backend, encoder, config, TextEncoder.DefaultBatchTokens) with { Index = manifest.VectorBytes };
-    });
+        return MemoryPlan.Of(backend, encoder, config, batchTokens) with { Index = manifest.VectorBytes };
+    }
 
     private RunFile Rank(DenseIndex index, string[] ids, float[] vectors, bool quiet, IProgress<ProgressUpdate> progress, CancellationToken stop)
     {

@@ -152,14 +152,13 @@ internal static class ServeCommand
     private static void CheckMemory(IBackend backend, bool quiet, string? model, string? adapter, string? index, string? reranker, string? rerankerAdapter, int tokens) =>
         MemoryReport.Check(backend, quiet, () =>
         {
-            IndexManifest? manifest = index is null ? null : IndexManifest.Load(index);
-            MemoryPlan plan = Of(model ?? manifest?.ModelPath, adapter ?? manifest?.AdapterPath), second = Of(reranker, rerankerAdapter);
+            MemoryPlan plan = index is null ? Of(model, adapter) : DenseSearch.Plan(backend, index, model, adapter, tokens), second = Of(reranker, rerankerAdapter);
             return new MemoryPlan
             {
                 Weights = plan.Weights + second.Weights,
                 Adapters = plan.Adapters + second.Adapters,
                 Activations = plan.Activations + second.Activations,
-                Index = manifest?.VectorBytes ?? 0,
+                Index = plan.Index,
             };
 
             MemoryPlan Of(string? folder, string? adapterFolder) => folder is null ? new MemoryPlan()

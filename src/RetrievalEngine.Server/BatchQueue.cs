@@ -95,8 +95,8 @@ internal sealed class BatchQueue<TItem, TResult> : IAsyncDisposable
             await _device.WaitAsync().ConfigureAwait(false);
             try
             {
-                List<Part> batch = Pick();
-                if (batch.Count > 0) Compute(batch);
+                List<Part> batch = Pick(out long cost);
+                if (batch.Count > 0) Compute(batch, cost);
             }
             finally
             {
@@ -117,7 +117,7 @@ internal sealed class BatchQueue<TItem, TResult> : IAsyncDisposable
         if (_work.CurrentCount == 0) _work.Release();
     }
 
-    private List<Part> Pick()
+    private List<Part> Pick(out long taken)
     {
         List<Part> batch = [];
         long left = _budget;
@@ -162,12 +162,13 @@ internal sealed class BatchQueue<TItem, TResult> : IAsyncDisposable
             }
         }
 
+        taken = _budget - left;
         return batch;
     }
 
-    private void Compute(List<Part> batch)
+    private void Compute(List<Part> batch, long cost)
     {
-        long start = Stopwatch.GetTimestamp(), cost = batch.Sum(part => part.Items.Sum(item => (long)_cost(item)));
+        long start = Stopwatch.GetTimestamp();
         int items = batch.Sum(part => part.Count);
         try
         {

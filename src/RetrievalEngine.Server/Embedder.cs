@@ -123,23 +123,13 @@ internal sealed class Embedder : IAsyncDisposable
         return (kept, truncated);
     }
 
-    private float[][][] Compute(IReadOnlyList<IReadOnlyList<Item>> groups)
+    private float[][][] Compute(IReadOnlyList<IReadOnlyList<Item>> groups) => MixedBatch.Compute(groups, static item => item.Form, (form, items) =>
     {
-        float[][][] results = [.. groups.Select(group => new float[group.Count][])];
-        foreach (IGrouping<VectorForm, (Item Item, int Group, int At)> same in groups
-            .SelectMany((group, g) => group.Select((item, i) => (Item: item, Group: g, At: i))).GroupBy(entry => entry.Item.Form))
-        {
-            (Item Item, int Group, int At)[] entries = [.. same];
-            int dimensions = same.Key.Dimensions;
-            float[] vectors = new float[entries.Length * dimensions];
-            int[][] sequences = [.. entries.Select(entry => entry.Item.Ids)];
-            _encoder.Encode(new TokenizedTexts(sequences, sequences.Sum(static ids => (long)ids.Length), 0, 0), same.Key, vectors, null);
-            for (int i = 0; i < entries.Length; i++)
-                results[entries[i].Group][entries[i].At] = vectors.AsSpan(i * dimensions, dimensions).ToArray();
-        }
-
-        return results;
-    }
+        float[] vectors = new float[items.Length * form.Dimensions];
+        int[][] sequences = Array.ConvertAll(items, static item => item.Ids);
+        _encoder.Encode(new TokenizedTexts(sequences, sequences.Sum(static ids => (long)ids.Length), 0, 0), form, vectors, null);
+        return vectors.Chunk(form.Dimensions);
+    });
 
     private readonly record struct Item(int[] Ids, VectorForm Form);
 }

@@ -44,7 +44,7 @@ public sealed class EmbeddingGenerator : IEmbeddingGenerator<string, Embedding<f
         _ = options?.AdditionalProperties?.TryGetValue("prompt_name", out prompt);
         TextRole role = Embedder.ParseRole(prompt?.ToString(), _defaultRole) ?? throw new InputException($"\"prompt_name\" is \"query\", \"passage\" or \"plain\", not \"{prompt}\"");
         VectorForm form = _embedder.Form with { Dimensions = options?.Dimensions ?? _embedder.Form.Dimensions };
-        TextInput input = new([.. values], null, false);
+        TextInput input = new([.. values], null);
         Computed<float[]> made;
         try
         {

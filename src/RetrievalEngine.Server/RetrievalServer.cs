@@ -85,8 +85,8 @@ public sealed class RetrievalServer : IAsyncDisposable
     {
         if (_embedder is not null)
         {
-            Computed<float[]> made = await _embedder.EmbedAsync(new TextInput(["a"], null, true), TextRole.Query, _embedder.Form, true, cancellation).ConfigureAwait(false);
-            if (_searcher is { Rows: > 0 }) await _searcher.SearchAsync(made.Values, 1, new RankOptions(), cancellation).ConfigureAwait(false);
+            Computed<float[]> made = await _embedder.EmbedAsync(new TextInput(["a"], null), TextRole.Query, _embedder.Form, true, cancellation).ConfigureAwait(false);
+            if (_searcher is { Manifest.Rows: > 0 }) await _searcher.SearchAsync(made.Values, 1, new RankOptions(), cancellation).ConfigureAwait(false);
         }
 
         if (_scorer is not null) await _scorer.ScoreAsync("a", [new Document("", "", "a")], true, cancellation).ConfigureAwait(false);

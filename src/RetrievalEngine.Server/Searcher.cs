@@ -20,16 +20,12 @@ internal sealed class Searcher : IAsyncDisposable
     /// <summary>Takes turns on <paramref name="device"/>.</summary>
     public Searcher(DenseIndex index, SemaphoreSlim device)
     {
-        Rows = index.LiveRows.LongCount();
         _index = index;
         _queue = new BatchQueue<Item, RankedQuery>(Compute, static _ => 1, QueriesTogether, MostWaiting, device);
     }
 
     /// <summary>What the index says of itself.</summary>
     public IndexManifest Manifest => _index.Manifest;
-
-    /// <summary>Documents in it.</summary>
-    public long Rows { get; }
 
     /// <summary>The rows of a filter.</summary>
     public RowSet RowsOf(IReadOnlySet<string> ids, CancellationToken cancellation) => _index.RowsOf(ids, cancellation);
@@ -42,26 +38,15 @@ internal sealed class Searcher : IAsyncDisposable
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => _queue.DisposeAsync();
 
-    private RankedQuery[][] Compute(IReadOnlyList<IReadOnlyList<Item>> groups)
-    {
-        RankedQuery[][] results = [.. groups.Select(group => new RankedQuery[group.Count])];
-        // Who wants ten does not wait for the lists of who wants a million.
-        foreach (IGrouping<(RankOptions Options, int), (Item Item, int Group, int At)> same in groups
-            .SelectMany((group, g) => group.Select((item, i) => (Item: item, Group: g, At: i))).GroupBy(entry => (entry.Item.Options, BitOperations.Log2((uint)entry.Item.Depth) / 4)))
+    // Who wants ten does not wait for the lists of who wants a million.
+    private RankedQuery[][] Compute(IReadOnlyList<IReadOnlyList<Item>> groups) =>
+        MixedBatch.Compute(groups, static item => (item.Options, BitOperations.Log2((uint)item.Depth) / 4), (kind, items) =>
         {
-            (Item Item, int Group, int At)[] entries = [.. same];
-            float[] vectors = [.. entries.SelectMany(entry => entry.Item.Vector)];
-            string[] ids = [.. entries.Select(static _ => "")];
-            int i = 0;
-            foreach (RankedQuery query in _index.Rank(ids, vectors, entries.Max(entry => entry.Item.Depth), same.Key.Options))
-            {
-                (Item item, int group, int at) = entries[i++];
-                results[group][at] = query.Hits.Count <= item.Depth ? query : query with { Hits = [.. query.Hits.Take(item.Depth)] };
-            }
-        }
-
-        return results;
-    }
+            string[] ids = Array.ConvertAll(items, static _ => "");
+            float[] vectors = [.. items.SelectMany(static item => item.Vector)];
+            return _index.Rank(ids, vectors, items.Max(static item => item.Depth), kind.Options)
+                .Select((query, i) => query.Hits.Count <= items[i].Depth ? query : query with { Hits = [.. query.Hits.Take(items[i].Depth)] });
+        });
 
     private readonly record struct Item(float[] Vector, int Depth, RankOptions Options);
 }

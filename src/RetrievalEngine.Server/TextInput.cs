@@ -6,8 +6,7 @@ namespace RetrievalEngine.Server;
 /// <summary>What a request wants vectors of: texts, or token ids that are taken as they are.</summary>
 /// <param name="Texts">The texts; null where there are ids.</param>
 /// <param name="Ids">The sequences of ids.</param>
-/// <param name="IsSingle">Whether it was one text, or one sequence, and no list of such.</param>
-internal sealed record TextInput(IReadOnlyList<string>? Texts, IReadOnlyList<int[]>? Ids, bool IsSingle)
+internal sealed record TextInput(IReadOnlyList<string>? Texts, IReadOnlyList<int[]>? Ids)
 {
     /// <summary>Characters of the texts.</summary>
     public long Characters
@@ -26,15 +25,15 @@ internal sealed record TextInput(IReadOnlyList<string>? Texts, IReadOnlyList<int
     public static TextInput Read(JsonFields body, string name, int most)
     {
         if (!body.TryGet(name, out JsonElement value)) throw body.Error(name, "is missing");
-        if (value.ValueKind == JsonValueKind.String) return new TextInput([body.Text(name)], null, true);
+        if (value.ValueKind == JsonValueKind.String) return new TextInput([body.Text(name)], null);
         if (value.ValueKind != JsonValueKind.Array) throw body.Error(name, $"must be a string or an array, not {JsonFields.Kind(value)}");
         if (value.GetArrayLength() == 0) throw body.Error(name, "is empty");
-        if (value[0].ValueKind == JsonValueKind.Number) return new TextInput(null, [ReadIds(body, name, value)], true);
+        if (value[0].ValueKind == JsonValueKind.Number) return new TextInput(null, [ReadIds(body, name, value)]);
         RequireAtMost(value.GetArrayLength(), most, name);
         return value[0].ValueKind switch
         {
-            JsonValueKind.Array => new TextInput(null, ReadLists(body, name, value), false),
-            _ => new TextInput(body.TextsOrNull(name), null, false),
+            JsonValueKind.Array => new TextInput(null, ReadLists(body, name, value)),
+            _ => new TextInput(body.TextsOrNull(name), null),
         };
     }
 

@@ -1,6 +1,5 @@
 using System;
 using System.Runtime.InteropServices;
-using System.Text.Json;
 using System.Threading.Tasks;
 using Microsoft.AspNetCore.Routing;
 
@@ -39,7 +38,7 @@ internal static class OpenAiRoutes
                 writer.WriteString("object", "embedding");
                 writer.WriteNumber("index", i);
                 if (base64) writer.WriteBase64String("embedding", MemoryMarshal.AsBytes(made.Values[i].AsSpan()));
-                else WriteVector(writer, "embedding", made.Values[i]);
+                else Texts.WriteVector(writer, made.Values[i], "embedding");
                 writer.WriteEndObject();
             }
 
@@ -51,12 +50,5 @@ internal static class OpenAiRoutes
             writer.WriteEndObject();
             writer.WriteEndObject();
         }).ConfigureAwait(false);
-    }
-
-    private static void WriteVector(Utf8JsonWriter writer, string name, float[] vector)
-    {
-        writer.WriteStartArray(name);
-        foreach (float value in vector) writer.WriteNumberValue(value);
-        writer.WriteEndArray();
     }
 }

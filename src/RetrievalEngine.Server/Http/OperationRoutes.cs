@@ -63,7 +63,7 @@ internal sealed class OperationRoutes(ServedModels models, ServerOptions options
 
     private async Task ProbeAsync(CancellationToken cancellation)
     {
-        if (embedder is not null) await embedder.EmbedAsync(new TextInput(["a"], null, true), TextRole.Plain, embedder.Form, true, cancellation).ConfigureAwait(false);
+        if (embedder is not null) await embedder.EmbedAsync(new TextInput(["a"], null), TextRole.Plain, embedder.Form, true, cancellation).ConfigureAwait(false);
         else await scorer!.ScoreAsync("a", [new Data.Document("", "", "a")], true, cancellation).ConfigureAwait(false);
     }
 
@@ -119,7 +119,7 @@ internal sealed class OperationRoutes(ServedModels models, ServerOptions options
         if (searcher is not null)
         {
             writer.WriteStartObject("index");
-            writer.WriteNumber("rows", searcher.Rows);
+            writer.WriteNumber("rows", searcher.Manifest.Rows);
             writer.WriteNumber("dimensions", searcher.Manifest.Dimensions);
             writer.WriteEndObject();
         }

@@ -40,7 +40,7 @@ internal sealed class SearchRoutes(Texts texts, Searcher searcher, PairScorer? s
             ScoreThreshold = body.Has("score_threshold") ? (float)body.Number("score_threshold", -float.MaxValue, float.MaxValue) : null,
         };
 
-        TextInput input = new(queries, null, false);
+        TextInput input = new(queries, null);
         Computed<float[]> made = call.Count(
             await texts.Embedder.EmbedAsync(input, TextRole.Query, texts.Embedder.Form, texts.Truncates(body), call.Cancellation).ConfigureAwait(false), input.Characters);
         RankedQuery[] ranked = await searcher.SearchAsync(made.Values, found, rank, call.Cancellation).ConfigureAwait(false);

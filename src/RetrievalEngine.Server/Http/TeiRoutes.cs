@@ -32,12 +32,7 @@ internal static class TeiRoutes
         await call.AnswerAsync(writer =>
         {
             writer.WriteStartArray();
-            foreach (float[] vector in made.Values)
-            {
-                writer.WriteStartArray();
-                foreach (float value in vector) writer.WriteNumberValue(value);
-                writer.WriteEndArray();
-            }
+            foreach (float[] vector in made.Values) Texts.WriteVector(writer, vector);
 
             writer.WriteEndArray();
         }).ConfigureAwait(false);
@@ -48,7 +43,7 @@ internal static class TeiRoutes
         JsonFields inputs = call.Body.Object("inputs"), parameters = call.Body.ObjectOrNull("parameters") ?? call.Body;
         string source = inputs.Text("source_sentence");
         IReadOnlyList<string> sentences = texts.Read(inputs, "sentences").Texts ?? throw inputs.Error("sentences", "must be an array of strings");
-        TextInput input = new([source, .. sentences], null, false);
+        TextInput input = new([source, .. sentences], null);
         Computed<float[]> made = call.Count(await texts.Embedder.EmbedAsync(input, texts.Role(parameters, "prompt_name"), texts.Embedder.Form,
             texts.Truncates(parameters), call.Cancellation).ConfigureAwait(false), input.Characters);
         await call.AnswerAsync(writer =>

@@ -27,6 +27,15 @@ internal sealed class Texts(ServedModels models, Embedder embedder, ServerOption
         return body.TextsOrNull(name) ?? throw body.Error(name, "is missing");
     }
 
+    /// <summary>Writes a vector as an array of numbers, the value of the property <paramref name="name"/> where there is one.</summary>
+    public static void WriteVector(Utf8JsonWriter writer, float[] vector, string? name = null)
+    {
+        if (name is not null) writer.WritePropertyName(name);
+        writer.WriteStartArray();
+        foreach (float value in vector) writer.WriteNumberValue(value);
+        writer.WriteEndArray();
+    }
+
     /// <summary>Whether what is too long is cut.</summary>
     public bool Truncates(JsonFields body, bool otherwise) => body.Flag("truncate", otherwise);
 
